@@ -1,0 +1,20 @@
+# Flags every target of ours is built with; interface target duan::flags.
+add_library(duan_flags INTERFACE)
+add_library(duan::flags ALIAS duan_flags)
+
+target_include_directories(duan_flags INTERFACE ${PROJECT_SOURCE_DIR}/src)
+# Contraction is off so that a*b+c means the same sum in every file; kernels ask for FMA by intrinsic.
+target_compile_options(duan_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -ffp-contract=off
+                       -fstack-protector-strong $<$<CONFIG:Release>:-D_GLIBCXX_ASSERTIONS>)
+if(DUAN_WERROR)
+  target_compile_options(duan_flags INTERFACE -Werror)
+endif()
+if(DUAN_SANITIZE)
+  target_compile_options(duan_flags INTERFACE -fsanitize=${DUAN_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(duan_flags INTERFACE -fsanitize=${DUAN_SANITIZE})
+endif()
+if(DUAN_FUZZ)
+  # Instruments all of duan; fuzz/ adds the driver.
+  target_compile_options(duan_flags INTERFACE -fsanitize=fuzzer-no-link)
+endif()
+set(CMAKE_POSITION_INDEPENDENT_CODE ON)

@@ -1,0 +1,46 @@
+// A pool for fork-join loops: the caller and n - 1 workers run one function, then all wait for each other.
+#pragma once
+
+#include <atomic>
+#include <condition_variable>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace duan {
+
+class ThreadPool {
+ public:
+  explicit ThreadPool(int threads);  // >= 1; 1 means the caller alone
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls work(i) for i in [0, threads()), each on its own thread, and returns when all have returned.
+  // `work` must not throw and must not call run. One run at a time.
+  void run(const std::function<void(int)>& work);
+
+  // The part [first, last) of [0, count) that belongs to thread `index` of `threads`, in multiples of `grain`.
+  struct Range {
+    int64_t first, last;
+  };
+  static Range split(int64_t count, int64_t grain, int index, int threads);
+
+ private:
+  void loop(int index);
+
+  std::vector<std::thread> workers_;
+  std::atomic<uint64_t> generation_{0};  // counts runs; a worker waits until it changes
+  std::atomic<int> pending_{0};
+  std::atomic<bool> stop_{false};
+  std::atomic<int> parked_{0};
+  const std::function<void(int)>* work_ = nullptr;  // published by generation_
+  std::mutex mutex_;
+  std::condition_variable wake_;
+};
+
+}  // namespace duan

@@ -1,0 +1,3 @@
+# tokenizer
+
+# chat template

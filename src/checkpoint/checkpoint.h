@@ -1,0 +1,58 @@
+// The weights of a checkpoint folder: model.safetensors, or model.safetensors.index.json and its shards.
+#pragma once
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/safetensors.h"
+#include "tensor/weight.h"
+
+namespace duan::checkpoint {
+
+struct TensorInfo {
+  std::string name;
+  DType dtype;
+  Shape shape;
+  size_t bytes;
+  std::filesystem::path file;
+};
+
+// Copies share the mapped files; weights stay valid while one copy lives.
+class Checkpoint {
+ public:
+  // Throws Error: no weights in the folder, a shard missing, a malformed file, a tensor that is not where the index
+  // says, or one that two shards hold. A tensor that the index does not list is not part of the checkpoint (warned).
+  static Checkpoint open(const std::filesystem::path& folder);
+
+  const std::filesystem::path& folder() const { return folder_; }
+  bool contains(const std::string& name) const;
+  std::vector<TensorInfo> tensors() const;  // file by file, in the order of their data
+  size_t total_bytes() const;               // of all tensors
+
+  // A weight of float dtype. Throws Error if it is absent, of another shape, or of an integer dtype.
+  Weight weight(const std::string& name, const Shape& expected) const;
+
+  // A tensor of any dtype; nothing if absent.
+  std::optional<TensorView> find(const std::string& name) const;
+
+ private:
+  struct Shard {
+    SafetensorsFile file;
+    std::vector<bool> listed;  // by position in file.entries(); all true without an index
+  };
+  struct Found {
+    const Shard* shard;
+    const TensorEntry* entry;
+  };
+  Found look_up(const std::string& name) const;  // {nullptr, nullptr} if absent
+  void add_shard(const std::filesystem::path& file);
+  void read_index(const std::filesystem::path& index);
+
+  std::filesystem::path folder_;
+  std::vector<std::shared_ptr<Shard>> shards_;
+};
+
+}  // namespace duan::checkpoint

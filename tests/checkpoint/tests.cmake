@@ -1,0 +1,1 @@
+duan_test(checkpoint/reference_test.cpp DEPENDS duan::checkpoint)

@@ -1,0 +1,17 @@
+// The subcommands of duan, one file each. Each adds itself to the application; its callback does the work and throws
+// duan::Error for what the user can mend.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace duan::cli {
+
+void add_compare(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_run(CLI::App& app);
+
+// What main() returns for a command that ran but whose answer is "no" (compare beyond its tolerance): exit code 1
+// without an error message.
+struct Failed {};
+
+}  // namespace duan::cli

@@ -1,0 +1,52 @@
+// duan: the command line.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "cli/commands.h"
+
+namespace {
+
+constexpr int kDone = 0, kError = 1, kUsage = 2;
+
+int run(int argc, char** argv) {
+  CLI::App app("duan (端): Qwen3 from a Hugging Face checkpoint to a fast local deployment", "duan");
+  app.set_version_flag("--version", "duan " DUAN_VERSION);
+  app.require_subcommand(1);
+  app.set_help_all_flag("--help-all", "Help of every command");
+  duan::cli::add_run(app);
+  duan::cli::add_eval(app);
+  duan::cli::add_compare(app);
+  try {
+    app.parse(argc, argv);
+    return kDone;
+  } catch (const CLI::ParseError& e) {
+    const int code = app.exit(e);
+    return code == 0 ? kDone : kUsage;
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  duan::set_warning_sink([](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
+  try {
+    return run(argc, argv);
+  } catch (const duan::Error& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    if (!e.hint().empty()) fmt::print(stderr, "hint:  {}\n", e.hint());
+    return kError;
+  } catch (const duan::cli::Failed&) {
+    return kError;
+  } catch (const std::bad_alloc&) {
+    fmt::print(stderr, "error: out of memory\n");
+    return kError;
+  } catch (const std::exception& e) {
+    fmt::print(stderr, "internal error: {}\nhint:  this is a bug of duan; please report it with the command line\n",
+               e.what());
+    return kError;
+  }
+}

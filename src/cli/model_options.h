@@ -1,0 +1,37 @@
+// The options every command that runs a model shares, and opening the model they name.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <memory>
+#include <string>
+
+#include "engine/engine.h"
+#include "models/model.h"
+
+namespace duan::cli {
+
+struct ModelOptions {
+  std::string model;  // a folder or "demo"
+  std::string engine = "native";
+  std::string compute = "auto";
+  std::string kv_dtype = "auto";
+  int threads = 0;
+  int64_t context = 0;  // 0: what the model was made for, at most kDefaultContext
+  int64_t chunk = 512;
+};
+
+inline constexpr int64_t kDefaultContext = 4096;
+
+void add_model_argument(CLI::App& command, ModelOptions& options);
+void add_engine_options(CLI::App& command, ModelOptions& options);
+
+// The folder a model argument means: itself, or the demo model that comes with duan. Throws Error if there is none.
+std::filesystem::path model_folder(const std::string& model);
+
+// The graph and weights belong to `model`, which must outlive the engine.
+std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const ModelOptions& options);
+
+// "1,2,3" or "[1, 2, 3]". Throws Error naming the flag.
+std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag);
+
+}  // namespace duan::cli

@@ -1,0 +1,71 @@
+#include "engine/angles.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numbers>
+
+namespace duan::engine {
+namespace {
+
+// Blends extrapolation (plain frequencies, for short wavelengths) and interpolation (divided by factor, for long ones)
+// over the pairs whose rotations within the original context lie between beta_slow and beta_fast.
+void apply_yarn(const Rope& rope, const YarnRope& yarn, int64_t dim, std::vector<float>& frequencies) {
+  const double dims = static_cast<double>(dim);
+  const auto pair_of_rotations = [&](double rotations) {
+    const double wavelength = static_cast<double>(yarn.original_positions) / (rotations * 2 * std::numbers::pi);
+    return dims * std::log(wavelength) / (2 * std::log(rope.theta));
+  };
+  const double low = std::max(std::floor(pair_of_rotations(yarn.beta_fast)), 0.0);
+  double high = std::min(std::ceil(pair_of_rotations(yarn.beta_slow)), dims - 1);
+  if (low == high) high += 0.001;
+  for (size_t j = 0; j < frequencies.size(); ++j) {
+    const float ramp =
+        std::clamp((static_cast<float>(j) - static_cast<float>(low)) / static_cast<float>(high - low), 0.0f, 1.0f);
+    const float interpolated = frequencies[j] / static_cast<float>(yarn.factor);
+    frequencies[j] = frequencies[j] * (1 - ramp) + interpolated * ramp;
+  }
+}
+
+void apply_llama3(const Llama3Rope& llama3, std::vector<float>& frequencies) {
+  const auto original = static_cast<float>(llama3.original_positions);
+  const auto factor = static_cast<float>(llama3.factor);
+  const auto low = static_cast<float>(llama3.low_freq_factor), high = static_cast<float>(llama3.high_freq_factor);
+  for (float& frequency : frequencies) {
+    const float wavelength = 2 * std::numbers::pi_v<float> / frequency;
+    if (wavelength < original / high) continue;
+    if (wavelength > original / low) {
+      frequency /= factor;
+    } else {
+      const float smooth = (original / wavelength - low) / (high - low);
+      frequency = (1 - smooth) * frequency / factor + smooth * frequency;
+    }
+  }
+}
+
+}  // namespace
+
+Frequencies rope_frequencies(const Rope& rope, int64_t dim) {
+  Frequencies result{std::vector<float>(static_cast<size_t>(dim / 2)), 1.0f};
+  for (size_t j = 0; j < result.per_pair.size(); ++j) {
+    const float exponent = static_cast<float>(2 * j) / static_cast<float>(dim);
+    result.per_pair[j] = 1.0f / std::pow(static_cast<float>(rope.theta), exponent);
+  }
+  if (const auto* yarn = std::get_if<YarnRope>(&rope.scaling)) {
+    apply_yarn(rope, *yarn, dim, result.per_pair);
+    result.magnitude = static_cast<float>(yarn->attention_factor);
+  } else if (const auto* llama3 = std::get_if<Llama3Rope>(&rope.scaling)) {
+    apply_llama3(*llama3, result.per_pair);
+  }
+  return result;
+}
+
+void fill_angles(const Frequencies& frequencies, int64_t position, float* out) {
+  const size_t pairs = frequencies.per_pair.size();
+  for (size_t j = 0; j < pairs; ++j) {
+    const float angle = static_cast<float>(position) * frequencies.per_pair[j];
+    out[j] = std::cos(angle) * frequencies.magnitude;
+    out[pairs + j] = std::sin(angle) * frequencies.magnitude;
+  }
+}
+
+}  // namespace duan::engine

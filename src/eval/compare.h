@@ -1,0 +1,34 @@
+// An engine held against reference outputs.
+//
+// A golden file (safetensors) holds input_ids i64[n] and logits f32[n, vocab], or for every 4th position
+// f32[ceil(n/4), vocab] and logits_last f32[vocab]; optionally greedy_ids i64[m] (continuation with no stop at the end
+// token), and layer_in.<i>, last_layer_out, final_norm f32[n, hidden].
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+#include "engine/engine.h"
+#include "models/model.h"
+
+namespace duan::eval {
+
+struct Comparison {
+  double max_abs = 0;            // largest |difference| of a logit
+  double rel_l2 = 0;             // |difference| / |golden| over all logits
+  double logit_std = 0;          // standard deviation of the golden's logits
+  double top1 = 1;               // positions whose largest logit is the golden's
+  bool greedy_equal = true;      // also if the golden has no greedy_ids
+  std::string first_divergence;  // the first node or golden tensor beyond the tolerance, "" if none
+};
+
+// Runs the case from an empty sequence. Layer tensors count as divergent beyond `tolerance`; if logits are, and `peer`
+// is given, both engines run once more and the first node whose values differ by more than the tolerance is named.
+// Throws Error if the file lacks a tensor or a shape does not fit the model.
+Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
+                   double tolerance, engine::Engine* peer = nullptr);
+
+Json to_json(const Comparison& comparison);
+
+}  // namespace duan::eval

@@ -1,0 +1,27 @@
+// Perplexity of given token sequences.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+
+namespace duan::eval {
+
+struct Perplexity {
+  double perplexity;      // exp of the mean negative log-likelihood per predicted token
+  double standard_error;  // of the perplexity, from the spread of the tokens' log-likelihoods
+  int64_t tokens;         // predicted tokens: one less than the length of each sequence
+};
+
+// Every sequence is run from an empty cache; its first token is not predicted. `progress` sees sequences done.
+// Throws Error if no sequence has two tokens.
+Perplexity perplexity(engine::Engine& engine, const std::vector<std::vector<int64_t>>& sequences,
+                      const std::function<void(size_t done)>& progress = {});
+
+// -log softmax(logits)[id].
+double negative_log_likelihood(std::span<const float> logits, int64_t id);
+
+}  // namespace duan::eval

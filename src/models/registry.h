@@ -1,0 +1,27 @@
+// The architectures duan knows, by the model_type of config.json.
+#pragma once
+
+#include <span>
+#include <string_view>
+
+#include "checkpoint/config.h"
+#include "ir/graph.h"
+
+namespace duan::models {
+
+struct Architecture {
+  std::string_view model_type;
+  ir::Graph (*build)(const checkpoint::ModelConfig& config);
+};
+
+std::span<const Architecture> architectures();
+
+// The verified graph of the configuration's model. Inputs input_ids and position_ids i64[batch, tokens]; output:
+// logits [batch, tokens, vocab]. Throws Error for a model_type without an architecture or extents that do not fit.
+ir::Graph build_graph(const checkpoint::ModelConfig& config);
+
+ir::Graph qwen3(const checkpoint::ModelConfig& config);
+ir::Graph qwen2(const checkpoint::ModelConfig& config);
+ir::Graph llama(const checkpoint::ModelConfig& config);
+
+}  // namespace duan::models

@@ -41,7 +41,7 @@ std::string printable(std::string_view text, size_t max_bytes = 120);
 }  // namespace duan
 
 // DUAN_CHECK(condition, "format", args...) throws InternalError; active in release builds.
-#define DUAN_CHECK(condition, ...)                                                                            \
-  do {                                                                                                        \
+#define DUAN_CHECK(condition, ...)                                                                                   \
+  do {                                                                                                               \
     if (!(condition)) ::duan::check_failed(#condition, ::fmt::format(__VA_ARGS__), std::source_location::current()); \
   } while (false)

@@ -81,7 +81,8 @@ class Builder final : public nlohmann::json_sax<Json> {
   Json root_;
 };
 
-[[noreturn]] void wrong_type(const Json& value, const std::string& key, const char* expected, const std::string& where) {
+[[noreturn]] void wrong_type(const Json& value, const std::string& key, const char* expected,
+                             const std::string& where) {
   throw Error(fmt::format("\"{}\" is {}, expected {}", key, printable(to_text(value), 60), expected), where);
 }
 
@@ -152,8 +153,8 @@ T json_or(const Json& object, const std::string& key, T fallback, const std::str
   return json_at<T>(object, key, where);
 }
 
-#define DUAN_JSON_TYPE(T)                                                           \
-  template T json_at<T>(const Json&, const std::string&, const std::string&);       \
+#define DUAN_JSON_TYPE(T)                                                     \
+  template T json_at<T>(const Json&, const std::string&, const std::string&); \
   template T json_or<T>(const Json&, const std::string&, T, const std::string&);
 DUAN_JSON_TYPE(bool)
 DUAN_JSON_TYPE(int32_t)

@@ -16,7 +16,8 @@ struct JsonLimits {
   int max_depth = 64;
 };
 
-// `where` names the source in errors. Throws Error: not JSON (with line and column), duplicate key, too deep, too large.
+// `where` names the source in errors. Throws Error: not JSON (with line and column), duplicate key, too deep, too
+// large.
 Json parse_json(std::string_view text, const std::string& where, const JsonLimits& limits = {});
 Json read_json(const std::filesystem::path& file, const JsonLimits& limits = {});
 

@@ -1,7 +1,8 @@
 // Target regions: code for one instruction set inside a file built for the baseline.
 //
 // Open a region AFTER all includes, so that no inline function of a header is ever compiled for the wider set and then
-// chosen by the linker for baseline callers. Inside: only own functions in a namespace named for the set, nothing of std::.
+// chosen by the linker for baseline callers. Inside: only own functions in a namespace named for the set, nothing of
+// std::.
 //
 //   DUAN_TARGET_BEGIN(DUAN_TARGET_AVX512)
 //   namespace avx512 { … }

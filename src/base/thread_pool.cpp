@@ -47,7 +47,8 @@ void ThreadPool::run(const std::function<void(int)>& work) {
   work_ = &work;
   pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
   generation_.fetch_add(1);
-  // Sequentially consistent with the worker's "parked_ += 1, then look at generation_ again": one of the two sees the other.
+  // Sequentially consistent with the worker's "parked_ += 1, then look at generation_ again": one of the two sees the
+  // other.
   if (parked_.load() > 0) {
     { const std::lock_guard lock(mutex_); }
     wake_.notify_all();

@@ -11,9 +11,9 @@ struct Info {
   std::string_view name;
   size_t size;
 };
-constexpr std::array kInfo{
-    Info{DType::f32, "F32", 4}, Info{DType::f16, "F16", 2}, Info{DType::bf16, "BF16", 2}, Info{DType::i8, "I8", 1},
-    Info{DType::u8, "U8", 1},   Info{DType::i32, "I32", 4}, Info{DType::i64, "I64", 8},   Info{DType::boolean, "BOOL", 1}};
+constexpr std::array kInfo{Info{DType::f32, "F32", 4}, Info{DType::f16, "F16", 2},     Info{DType::bf16, "BF16", 2},
+                           Info{DType::i8, "I8", 1},   Info{DType::u8, "U8", 1},       Info{DType::i32, "I32", 4},
+                           Info{DType::i64, "I64", 8}, Info{DType::boolean, "BOOL", 1}};
 
 }  // namespace
 

@@ -11,8 +11,8 @@ namespace duan {
 
 enum class DType : uint8_t { f32, f16, bf16, i8, u8, i32, i64, boolean };
 
-size_t dtype_size(DType dtype);                                      // bytes of one element
-std::string_view dtype_name(DType dtype);                            // as safetensors spells it: "F32", "BF16", …
+size_t dtype_size(DType dtype);            // bytes of one element
+std::string_view dtype_name(DType dtype);  // as safetensors spells it: "F32", "BF16", …
 std::optional<DType> dtype_from_name(std::string_view name);
 constexpr bool is_float(DType d) { return d == DType::f32 || d == DType::f16 || d == DType::bf16; }
 

@@ -15,6 +15,7 @@ namespace {
 
 constexpr int64_t kMaxSize = (int64_t{1} << 31) - 1;
 constexpr int64_t kMaxLayers = 1000;
+constexpr int64_t kMaxHeads = 1 << 16, kMaxHeadDim = 1 << 16;
 constexpr int64_t kMaxProduct = int64_t{1} << 48;  // elements of one matrix
 
 struct Family {
@@ -225,7 +226,7 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
   c.hidden_size = size_at(json, "hidden_size", where);
   c.intermediate_size = size_at(json, "intermediate_size", where);
   c.num_hidden_layers = size_at(json, "num_hidden_layers", where, kMaxLayers);
-  c.num_attention_heads = size_at(json, "num_attention_heads", where);
+  c.num_attention_heads = size_at(json, "num_attention_heads", where, kMaxHeads);
   // transformers would assume 32 for an absent count of a Qwen; no released file lacks it where that matters.
   c.num_key_value_heads = size_or(json, "num_key_value_heads", c.num_attention_heads, where);
   c.max_position_embeddings = size_or(json, "max_position_embeddings", family.max_position_embeddings, where);
@@ -237,7 +238,7 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
 
   // Absent means hidden_size / heads for all families, Qwen3 included (transformers 5 would say 128 there).
   if (json.contains("head_dim") && !json["head_dim"].is_null()) {
-    c.head_dim = size_at(json, "head_dim", where);
+    c.head_dim = json_at<int64_t>(json, "head_dim", where);
   } else if (c.hidden_size % c.num_attention_heads == 0) {
     c.head_dim = c.hidden_size / c.num_attention_heads;
   } else {
@@ -246,8 +247,8 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
                     c.hidden_size, c.num_attention_heads),
         where);
   }
+  in_range("head_dim", c.head_dim, 1, kMaxHeadDim, where);
   if (c.head_dim % 2 != 0) throw Error(fmt::format("\"head_dim\" is {}, expected an even number", c.head_dim), where);
-  check_product("num_attention_heads x head_dim", c.num_attention_heads, c.head_dim, where);
   check_product("vocab_size x hidden_size", c.vocab_size, c.hidden_size, where);
   check_product("intermediate_size x hidden_size", c.intermediate_size, c.hidden_size, where);
   check_product("num_attention_heads x head_dim x hidden_size", c.num_attention_heads * c.head_dim, c.hidden_size,

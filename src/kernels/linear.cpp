@@ -8,7 +8,17 @@ namespace {
 
 bool any_float(DType weight, DType x) { return is_float(weight) && (x == DType::f32 || x == DType::bf16); }
 
+#if defined(__x86_64__)
+bool bf16_only(DType weight, DType x) { return weight == DType::bf16 && x == DType::bf16; }
+#endif
+
 constexpr LinearKernel kKernels[] = {
+#if defined(__x86_64__)
+    {"avx512_bf16", Isa::avx512_bf16, bf16_only, avx512_bf16::linear},
+    {"avx512", Isa::avx512, any_float, avx512::linear},
+    {"avx2", Isa::avx2, any_float, avx2::linear},
+#endif
+    {"plain", Isa::plain, any_float, plain::linear},
     {"ref", Isa::plain, any_float, linear_ref},
 };
 

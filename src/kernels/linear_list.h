@@ -6,5 +6,19 @@
 namespace duan::kernels {
 
 void linear_ref(const LinearArgs& args) noexcept;
+namespace plain {
+void linear(const LinearArgs& args) noexcept;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+void linear(const LinearArgs& args) noexcept;
+}
+namespace avx512 {
+void linear(const LinearArgs& args) noexcept;
+}
+namespace avx512_bf16 {
+void linear(const LinearArgs& args) noexcept;  // bf16 weights and bf16 x only
+}
+#endif
 
 }  // namespace duan::kernels

@@ -1,0 +1,182 @@
+// Measures the kernels on the shapes of Qwen3-1.7B beside what the machine can do.
+//
+//   kernel_bench [--threads 2] [--only linear] [--runs 5] [--json]
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cstdio>
+#include <random>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "benchmarks/machine.h"
+#include "kernels/attention.h"
+#include "kernels/linear.h"
+#include "kernels/rows.h"
+
+namespace duan::bench {
+namespace {
+
+using kernels::AttentionArgs;
+using kernels::AttentionKernel;
+using kernels::LinearArgs;
+using kernels::LinearKernel;
+
+struct Options {
+  int threads = cpu_count();
+  int runs = 5;
+  std::string only;
+  bool json = false;
+  bool slow = false;
+};
+
+struct Machine {
+  Peaks peaks;
+  double bandwidth;
+};
+
+// One line of the table: a figure and the limit it is to be compared with.
+class Report {
+ public:
+  explicit Report(const Options& options) : options_(options) {}
+
+  void add(const std::string& operation, const std::string& kernel, const std::string& shape, double seconds,
+           double work, std::string_view unit, double limit) {
+    const double rate = work / seconds / 1e9, percent = limit > 0 ? 100 * work / seconds / limit : 0;
+    if (options_.json) {
+      lines_.push_back({{"operation", operation},
+                        {"kernel", kernel},
+                        {"shape", shape},
+                        {"seconds", seconds},
+                        {"rate", rate},
+                        {"unit", unit},
+                        {"percent_of_limit", percent}});
+      return;
+    }
+    fmt::print("{:<10} {:<12} {:<34} {:>10.1f} us {:>9.1f} {:<7} {:>5.1f} %\n", operation, kernel, shape, seconds * 1e6,
+               rate, unit, percent);
+    std::fflush(stdout);
+  }
+
+  void finish(const Machine& machine) const {
+    if (!options_.json) return;
+    const Json whole = {{"processor", cpu_model_name()},
+                        {"threads", options_.threads},
+                        {"fp32_flops", machine.peaks.fp32},
+                        {"bf16_flops", machine.peaks.bf16},
+                        {"read_bytes_per_second", machine.bandwidth},
+                        {"results", lines_}};
+    fmt::print("{}\n", whole.dump(2));
+  }
+
+ private:
+  Options options_;
+  Json lines_ = Json::array();
+};
+
+std::vector<std::byte> random_elements(int64_t count, DType dtype) {
+  std::vector<std::byte> bytes(static_cast<size_t>(count) * dtype_size(dtype));
+  std::minstd_rand random(1);
+  std::uniform_real_distribution<float> uniform(-1, 1);
+  std::vector<float> period(4099);  // prime, so that no row equals another
+  for (float& value : period) value = uniform(random);
+  for (int64_t i = 0; i < count; ++i) {
+    const float value = period[static_cast<size_t>(i) % period.size()];
+    const uint16_t half = dtype == DType::f16 ? float_to_f16(value) : float_to_bf16(value);
+    if (dtype == DType::f32) {
+      std::memcpy(bytes.data() + i * 4, &value, 4);
+    } else {
+      std::memcpy(bytes.data() + i * 2, &half, 2);
+    }
+  }
+  return bytes;
+}
+
+struct LinearCase {
+  DType weight, x;
+  int64_t rows, k, n;
+};
+
+void measure_linear(const LinearCase& shape, ThreadPool& pool, const Machine& machine, const Options& options,
+                    Report& report) {
+  // Decode reads weights that no cache holds: as many copies as make 256 MiB, in turn.
+  const int64_t weight_bytes = shape.n * shape.k * static_cast<int64_t>(dtype_size(shape.weight));
+  const int64_t copies = shape.rows < 64 ? std::max<int64_t>(1, (int64_t{256} << 20) / weight_bytes) : 1;
+  const std::vector<std::byte> weights = random_elements(copies * shape.n * shape.k, shape.weight);
+  const std::vector<std::byte> x = random_elements(shape.rows * shape.k, shape.x);
+  std::vector<float> y(static_cast<size_t>(shape.rows * shape.n));
+  for (const LinearKernel& kernel : kernels::linear_kernels()) {
+    if (!isa_allowed(kernel.needs) || !kernel.fits(shape.weight, shape.x)) continue;
+    const std::string_view name = kernel.name;
+    if (name == "ref" || (name == "plain" && shape.rows > 64 && !options.slow)) continue;
+    const double seconds = best_seconds(
+        [&] {
+          for (int64_t copy = 0; copy < copies; ++copy) {
+            pool.run([&](int index) {
+              const auto [first, last] = ThreadPool::split(shape.n, 4, index, pool.threads());
+              kernel.run({x.data(), shape.x, shape.k, weights.data() + copy * weight_bytes, shape.weight, nullptr,
+                          y.data(), shape.n, shape.rows, first, last, shape.k, false});
+            });
+          }
+        },
+        options.runs);
+    const double each = seconds / static_cast<double>(copies);
+    const std::string text =
+        fmt::format("{}x{}x{} {} x {}", shape.rows, shape.k, shape.n, dtype_name(shape.x), dtype_name(shape.weight));
+    if (shape.rows == 1) {
+      report.add("linear", kernel.name, text, each, static_cast<double>(weight_bytes), "GB/s", machine.bandwidth);
+    } else {
+      const double limit = kernel.needs == Isa::avx512_bf16 ? machine.peaks.bf16 : machine.peaks.fp32;
+      report.add("linear", kernel.name, text, each, 2.0 * static_cast<double>(shape.rows * shape.n * shape.k),
+                 "GFLOP/s", limit);
+    }
+  }
+}
+
+void measure_linears(ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
+  constexpr DType kF32 = DType::f32, kBf16 = DType::bf16, kF16 = DType::f16;
+  const std::pair<DType, DType> types[] = {{kBf16, kBf16}, {kBf16, kF32}, {kF32, kF32}, {kF16, kF32}};
+  for (const auto& [weight, x] : types) {
+    for (const int64_t rows : {1, 32, 512})
+      measure_linear({weight, x, rows, 2048, 6144}, pool, machine, options, report);
+  }
+  for (const int64_t rows : {1, 512}) {
+    measure_linear({kBf16, kBf16, rows, 2048, 4096}, pool, machine, options, report);  // q, k and v together
+    measure_linear({kBf16, kBf16, rows, 6144, 2048}, pool, machine, options, report);  // down
+  }
+  measure_linear({kBf16, kBf16, 1, 2048, 151936}, pool, machine, options, report);  // the head
+}
+
+}  // namespace
+}  // namespace duan::bench
+
+int main(int argc, char** argv) {
+  using namespace duan;
+  using namespace duan::bench;
+  Options options;
+  CLI::App app{"Measures the kernels on the shapes of Qwen3-1.7B beside what the machine can do."};
+  app.add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 1024));
+  app.add_option("--runs", options.runs, "runs per figure; the best counts")->check(CLI::Range(1, 1000));
+  app.add_option("--only", options.only, "linear | attention | rows");
+  app.add_flag("--slow", options.slow, "also the portable kernels at 512 rows");
+  app.add_flag("--json", options.json, "print JSON");
+  CLI11_PARSE(app, argc, argv);
+  try {
+    ThreadPool pool(options.threads);
+    const Machine machine = {register_peaks(pool), read_bandwidth(pool)};
+    if (!options.json) {
+      fmt::print("{}, {} threads: fp32 {:.0f} GFLOP/s, bf16 {:.0f} GFLOP/s, read {:.1f} GB/s\n", cpu_model_name(),
+                 options.threads, machine.peaks.fp32 / 1e9, machine.peaks.bf16 / 1e9, machine.bandwidth / 1e9);
+    }
+    Report report(options);
+    const auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
+    if (wanted("linear")) measure_linears(pool, machine, options, report);
+    report.finish(machine);
+  } catch (const Error& error) {
+    fmt::print(stderr, "error: {}\n", error.what());
+    return 1;
+  }
+  return 0;
+}

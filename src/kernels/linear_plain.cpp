@@ -1,0 +1,13 @@
+// The linear layer for any processor.
+#include "kernels/linear_list.h"
+#include "kernels/unroll.h"
+
+namespace duan::kernels::plain {
+namespace {
+#include "kernels/linear_tiles.inc"
+#include "kernels/vector_plain.inc"
+}  // namespace
+
+void linear(const LinearArgs& args) noexcept { multiply_in_f32(args); }
+
+}  // namespace duan::kernels::plain

@@ -11,8 +11,10 @@ DUAN_TARGET_BEGIN(DUAN_TARGET_AVX2)
 
 namespace duan::kernels::avx2 {
 namespace {
+// clang-format off: the tiles are written in terms of the vector
 #include "kernels/linear_tiles.inc"
 #include "kernels/vector_avx2.inc"
+// clang-format on
 }  // namespace
 
 void linear(const LinearArgs& args) noexcept { multiply_in_f32(args); }

@@ -4,8 +4,10 @@
 
 namespace duan::kernels::plain {
 namespace {
+// clang-format off: the tiles are written in terms of the vector
 #include "kernels/linear_tiles.inc"
 #include "kernels/vector_plain.inc"
+// clang-format on
 }  // namespace
 
 void linear(const LinearArgs& args) noexcept { multiply_in_f32(args); }

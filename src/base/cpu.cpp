@@ -7,10 +7,22 @@
 
 #include "base/error.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
+
 namespace duan {
 namespace {
 constexpr Isa kAll[] = {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_bf16};
+
+#if defined(__x86_64__)
+// clang 14's __builtin_cpu_supports does not know f16c.
+bool cpu_has_f16c() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
 }
+#endif
+}  // namespace
 
 std::string_view isa_name(Isa isa) {
   switch (isa) {
@@ -29,7 +41,7 @@ std::string_view isa_name(Isa isa) {
 bool cpu_has(Isa isa) {
 #if defined(__x86_64__)
   // The builtin also asks the operating system (XCR0) whether it saves the wide registers.
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && cpu_has_f16c();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   switch (isa) {

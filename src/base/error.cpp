@@ -12,8 +12,8 @@ Error::Error(std::string what, std::string where, std::string hint)
 
 Error Error::at(std::string where) const { return where_.empty() ? Error(message_, std::move(where), hint_) : *this; }
 
-void check_failed(const char* condition, const std::string& message, std::source_location where) {
-  throw InternalError(fmt::format("{}:{}: {} does not hold: {}", where.file_name(), where.line(), condition, message));
+void check_failed(const char* condition, const std::string& message, const char* file, int line) {
+  throw InternalError(fmt::format("{}:{}: {} does not hold: {}", file, line, condition, message));
 }
 
 std::string printable(std::string_view text, size_t max_bytes) {

@@ -3,7 +3,6 @@
 
 #include <fmt/format.h>
 
-#include <source_location>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -33,7 +32,7 @@ class InternalError : public std::logic_error {
   using std::logic_error::logic_error;
 };
 
-[[noreturn]] void check_failed(const char* condition, const std::string& message, std::source_location where);
+[[noreturn]] void check_failed(const char* condition, const std::string& message, const char* file, int line);
 
 // The bytes of `text` fit for a one-line message: control characters and invalid UTF-8 escaped, cut to `max_bytes`.
 std::string printable(std::string_view text, size_t max_bytes = 120);
@@ -41,7 +40,7 @@ std::string printable(std::string_view text, size_t max_bytes = 120);
 }  // namespace duan
 
 // DUAN_CHECK(condition, "format", args...) throws InternalError; active in release builds.
-#define DUAN_CHECK(condition, ...)                                                                                   \
-  do {                                                                                                               \
-    if (!(condition)) ::duan::check_failed(#condition, ::fmt::format(__VA_ARGS__), std::source_location::current()); \
+#define DUAN_CHECK(condition, ...)                                                                      \
+  do {                                                                                                  \
+    if (!(condition)) ::duan::check_failed(#condition, ::fmt::format(__VA_ARGS__), __FILE__, __LINE__); \
   } while (false)

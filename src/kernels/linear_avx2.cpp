@@ -11,9 +11,9 @@ DUAN_TARGET_BEGIN(DUAN_TARGET_AVX2)
 
 namespace duan::kernels::avx2 {
 namespace {
-// clang-format off: the tiles are written in terms of the vector
-#include "kernels/linear_tiles.inc"
+// clang-format off
 #include "kernels/vector_avx2.inc"
+#include "kernels/linear_tiles.inc"
 // clang-format on
 }  // namespace
 

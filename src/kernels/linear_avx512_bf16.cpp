@@ -11,9 +11,9 @@ DUAN_TARGET_BEGIN(DUAN_TARGET_AVX512_BF16)
 
 namespace duan::kernels::avx512_bf16 {
 namespace {
-// clang-format off: the tiles are written in terms of the vector
-#include "kernels/linear_tiles.inc"
+// clang-format off
 #include "kernels/vector_avx512.inc"
+#include "kernels/linear_tiles.inc"
 // clang-format on
 
 // vdpbf16ps multiplies exactly, adds the two products of a pair to the lane in two rounded steps, and takes subnormals

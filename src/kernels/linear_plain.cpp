@@ -4,9 +4,9 @@
 
 namespace duan::kernels::plain {
 namespace {
-// clang-format off: the tiles are written in terms of the vector
-#include "kernels/linear_tiles.inc"
+// clang-format off
 #include "kernels/vector_plain.inc"
+#include "kernels/linear_tiles.inc"
 // clang-format on
 }  // namespace
 

@@ -52,9 +52,12 @@ Tokenizer::State::State(const TokenizerFile& file, TokenizerSettings read)
       throw Error(fmt::format("added token \"{}\" has the id {}, {}", printable(token.content, 60), token.id, what),
                   where);
     };
-    // As the library's decoder does: content spelled in the byte alphabet means bytes, any other means itself.
-    const bool in_alphabet = bytes_of_spelling(token.content, bytes);
-    if (!in_alphabet) bytes = token.content;
+    // The library matches and prints such a token in its normalized form. Its decoder takes what is spelled in the byte
+    // alphabet for bytes, and anything else for itself.
+    const std::string_view content =
+        token.normalized && settings.nfc ? to_nfc(token.content, buffer) : std::string_view(token.content);
+    const bool in_alphabet = bytes_of_spelling(content, bytes);
+    if (!in_alphabet) bytes = content;
     const int64_t base_id = in_alphabet ? base.find(bytes) : -1;
     if (base.has(token.id)) {
       if (base.bytes(token.id) != bytes) fail("which model.vocab gives to another token");
@@ -65,11 +68,7 @@ Tokenizer::State::State(const TokenizerFile& file, TokenizerSettings read)
     }
     added_by_content.emplace(token.content, token.id);
     vocab_size = std::max(vocab_size, token.id + 1);
-    if (token.normalized) {
-      normalized.add(settings.nfc ? to_nfc(token.content, buffer) : std::string_view(token.content), token.id);
-    } else {
-      raw.add(token.content, token.id);
-    }
+    (token.normalized ? normalized : raw).add(content, token.id);
   }
   special.resize(static_cast<size_t>(vocab_size));
   for (const AddedToken& token : settings.added) special[static_cast<size_t>(token.id)] = token.special;

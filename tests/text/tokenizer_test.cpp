@@ -93,5 +93,118 @@ TEST_P(TokenizerReference, EncodesAndDecodesTheCasesOfTheLibrary) {
   }
 }
 
+std::filesystem::path own(const std::string& name) { return test::data_dir() / "tokenizer" / name; }
+Tokenizer load_own(const std::string& name) {
+  const std::string file = own(name + ".json").string();
+  return Tokenizer::from_json(read_file(file), file);
+}
+
+class TokenizerOwn : public testing::TestWithParam<std::string> {};
+INSTANTIATE_TEST_SUITE_P(Settings, TokenizerOwn, testing::Values("qwen", "llama3", "gpt2", "marks"));
+
+TEST_P(TokenizerOwn, EncodesAndDecodesAsTheLibraryDoes) {
+  const Tokenizer tokenizer = load_own(GetParam());
+  int cases = 0;
+  for (const Json& c : read_lines(own("cases.jsonl"))) {
+    if (c["tokenizer"] != GetParam()) continue;
+    ++cases;
+    const Ids ids = c["ids"].get<Ids>();
+    const std::string decoded = c["decoded"].get<std::string>();
+    const std::string skipped = c.contains("skipped") ? c["skipped"].get<std::string>() : decoded;
+    EXPECT_EQ(tokenizer.encode(c["text"].get<std::string>()), ids) << to_text(c);
+    EXPECT_EQ(tokenizer.decode(ids), decoded);
+    EXPECT_EQ(tokenizer.decode(ids, true), skipped);
+    EXPECT_EQ(stream(tokenizer, ids, false), decoded);
+    EXPECT_EQ(stream(tokenizer, ids, true), skipped);
+  }
+  EXPECT_GT(cases, 100);
+}
+
+// Writes vocab.json, merges.txt and tokenizer_config.json with what qwen.json holds.
+void write_parts(const std::filesystem::path& folder, const std::string& merges_head, const std::string& line_end) {
+  const Json file = read_json(own("qwen.json"));
+  std::ofstream(folder / "vocab.json") << to_text(file["model"]["vocab"]);
+  std::ofstream merges(folder / "merges.txt", std::ios::binary);
+  merges << merges_head;
+  for (const Json& merge : file["model"]["merges"]) {
+    merges << merge[0].get<std::string>() << ' ' << merge[1].get<std::string>() << line_end;
+  }
+  Json config = {{"tokenizer_class", "Qwen2TokenizerFast"}, {"added_tokens_decoder", Json::object()}};
+  for (Json token : file["added_tokens"]) {
+    const std::string id = to_text(token["id"]);
+    token.erase("id");
+    config["added_tokens_decoder"][id] = token;
+  }
+  std::ofstream(folder / "tokenizer_config.json") << to_text(config);
+}
+
+TEST(Tokenizer, LoadsVocabJsonAndMergesTxtInAllTheirSpellings) {
+  const Tokenizer expected = load_own("qwen");
+  const std::vector<Json> cases = read_lines(own("cases.jsonl"));
+  for (const auto& [head, line_end] :
+       {std::pair("#version: 0.2\n", "\n"), std::pair("", "\n"), std::pair("#version: 0.2\r\n", "\r\n")}) {
+    const test::TemporaryDir folder;
+    write_parts(folder.path(), head, line_end);
+    const Tokenizer tokenizer = Tokenizer::load(folder.path());
+    EXPECT_EQ(tokenizer.vocab_size(), expected.vocab_size());
+    for (const Json& c : cases) {
+      const std::string text = c["text"].get<std::string>();
+      ASSERT_EQ(tokenizer.encode(text), expected.encode(text));
+    }
+  }
+}
+
+TEST(Tokenizer, LoadsMergesWrittenAsStrings) {
+  Json file = read_json(own("qwen.json"));
+  for (Json& merge : file["model"]["merges"]) {
+    merge = merge[0].get<std::string>() + " " + merge[1].get<std::string>();
+  }
+  const Tokenizer tokenizer = Tokenizer::from_json(to_text(file), "strings"), expected = load_own("qwen");
+  for (const Json& c : read_lines(own("cases.jsonl"))) {
+    ASSERT_EQ(tokenizer.encode(c["text"].get<std::string>()), expected.encode(c["text"].get<std::string>()));
+  }
+}
+
+TEST(Tokenizer, NeverTakesUserTextForAddedTokens) {
+  const Tokenizer tokenizer = load_own("qwen");
+  for (const std::string text : {"<|end|>", "a<|start|>b", "<think>x</think>", "<|end|><|end|>"}) {
+    const Ids ids = tokenizer.encode_plain(text);
+    for (const int64_t id : ids) EXPECT_LT(id, 700) << text;
+    EXPECT_EQ(tokenizer.decode(ids, true), text);
+    EXPECT_NE(tokenizer.encode(text), ids);
+  }
+}
+
+TEST(Tokenizer, PutsTokensAroundATextOnlyIfAsked) {
+  const Tokenizer tokenizer = load_own("llama3");
+  const Ids with = tokenizer.encode("the kettle"), without = tokenizer.encode("the kettle", false);
+  ASSERT_EQ(with.size(), without.size() + 2);
+  EXPECT_EQ(with.front(), tokenizer.id_of("<|start|>"));
+  EXPECT_EQ(with.back(), tokenizer.id_of("<|end|>"));
+  EXPECT_EQ(Ids(with.begin() + 1, with.end() - 1), without);
+  EXPECT_EQ(tokenizer.encode_plain("the kettle"), without);
+}
+
+TEST(Tokenizer, AnswersQuestionsAboutTokens) {
+  const Tokenizer tokenizer = load_own("qwen");
+  EXPECT_EQ(tokenizer.vocab_size(), 706);
+  EXPECT_EQ(tokenizer.added_tokens().size(), 6u);
+  EXPECT_EQ(tokenizer.id_of("<|end|>"), 700);
+  EXPECT_EQ(tokenizer.token_bytes(700), "<|end|>");
+  EXPECT_TRUE(tokenizer.is_special(700));
+  EXPECT_FALSE(tokenizer.is_special(*tokenizer.id_of("<think>")));
+  EXPECT_EQ(tokenizer.token_bytes(*tokenizer.id_of(" the")), " the");
+  EXPECT_EQ(tokenizer.id_of("no such token"), std::nullopt);
+  EXPECT_EQ(tokenizer.id_of(""), std::nullopt);
+  EXPECT_EQ(tokenizer.token_bytes(*tokenizer.id_of("\xE6")), "\xE6");
+  for (const int64_t id : {int64_t{-1}, int64_t{706}, INT64_MAX, INT64_MIN}) {
+    EXPECT_FALSE(tokenizer.has_token(id));
+    EXPECT_FALSE(tokenizer.is_special(id));
+    EXPECT_THROW(tokenizer.token_bytes(id), Error);
+    EXPECT_THROW(tokenizer.decode(Ids{id}), Error);
+    EXPECT_THROW(StreamingDecoder(tokenizer).push(id), Error);
+  }
+}
+
 }  // namespace
 }  // namespace duan::text

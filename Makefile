@@ -1,0 +1,54 @@
+# Short names for what the presets do. `make help` lists them.
+JOBS ?= $(shell nproc)
+MODEL ?= models/demo
+ARGS ?=
+BUILD := build/release
+DUAN := $(BUILD)/bin/duan
+
+.PHONY: help build chat test asan tsan fuzz format lint check-includes check-isa clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build:  ## install what is missing, then build the optimised program, build/release/bin/duan
+	@scripts/setup
+	@test -f $(BUILD)/build.ninja || cmake --preset release
+	@cmake --build --preset release -j $(JOBS)
+
+chat:  ## build, then talk to the demo model (MODEL=folder for another, ARGS for options); reads a pipe, too
+	@$(MAKE) --no-print-directory build </dev/null >&2
+	@$(DUAN) chat $(MODEL) $(ARGS)
+
+test: build  ## build, then run all tests
+	@ctest --preset release -j 2
+
+asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/setup
+	@test -f build/asan/build.ninja || cmake --preset asan
+	@cmake --build --preset asan -j $(JOBS)
+	@ctest --preset asan -j 2
+
+tsan:  ## the tests that use threads under ThreadSanitizer
+	@scripts/setup
+	@test -f build/tsan/build.ninja || cmake --preset tsan
+	@cmake --build --preset tsan -j $(JOBS)
+	@ctest --preset tsan -R 'thread_pool|engine_'
+
+fuzz:  ## every fuzz target for a minute
+	@scripts/setup --dev
+	@scripts/fuzz 60
+
+format:  ## clang-format all sources
+	@git ls-files '*.cpp' '*.h' '*.inc' | xargs clang-format -i
+
+lint:  ## clang-tidy the sources that differ from HEAD (FILES=... for others, FILES=all for all)
+	@scripts/lint $(FILES)
+
+check-includes:  ## layers, file lengths, mirrored tests
+	@tools/check_includes.sh
+
+check-isa: build  ## wide registers stay in their kernels
+	@tools/check_isa.sh $(BUILD)
+
+clean:  ## remove everything that was built
+	rm -rf build

@@ -1,0 +1,1 @@
+duan_test(base/base_test.cpp DEPENDS duan::base)

@@ -23,7 +23,7 @@ constexpr size_t kMaxWrite = size_t{1} << 30;  // Linux writes at most 2 GiB - 4
 }
 
 std::string partial_prefix(const std::filesystem::path& target) {
-  return "." + target.filename().string() + ".partial-";
+  return fmt::format(".{}.partial-", target.filename().string());
 }
 
 std::filesystem::path folder_of(const std::filesystem::path& target) {

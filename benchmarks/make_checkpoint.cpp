@@ -1,0 +1,233 @@
+// Writes a checkpoint folder with random weights: the sizes of a real model without its download, for measurements of
+// speed and memory. Matrices are N(0, 0.02), norms 1 +- 0.05, all bf16; the same arguments give the same bytes.
+#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+#include "base/json.h"
+#include "checkpoint/config.h"
+#include "checkpoint/writer.h"
+
+using namespace duan;
+using namespace duan::checkpoint;
+
+namespace {
+
+struct Sizes {
+  std::string name;
+  int64_t hidden = 0, intermediate = 0, layers = 0, heads = 0, kv_heads = 0, head_dim = 0, vocab = 0, positions = 0;
+  double rope_theta = 0;
+};
+
+// The published shapes; all are tied. 4b is the 2507 release.
+const std::array kModels = std::to_array<Sizes>({
+    {"qwen3-0.6b", 1024, 3072, 28, 16, 8, 128, 151936, 40960, 1e6},
+    {"qwen3-1.7b", 2048, 6144, 28, 16, 8, 128, 151936, 40960, 1e6},
+    {"qwen3-4b", 2560, 9728, 36, 32, 8, 128, 151936, 262144, 5e6},
+});
+
+Json config_of(const Sizes& s, const std::string& model_type, bool tied) {
+  const int64_t end = std::min<int64_t>(151645, s.vocab - 1), begin = std::min<int64_t>(151643, s.vocab - 1);
+  return {{"architectures",
+           {model_type == "qwen3"   ? "Qwen3ForCausalLM"
+            : model_type == "qwen2" ? "Qwen2ForCausalLM"
+                                    : "LlamaForCausalLM"}},
+          {"bos_token_id", begin},
+          {"eos_token_id", end},
+          {"head_dim", s.head_dim},
+          {"hidden_act", "silu"},
+          {"hidden_size", s.hidden},
+          {"intermediate_size", s.intermediate},
+          {"max_position_embeddings", s.positions},
+          {"model_type", model_type},
+          {"num_attention_heads", s.heads},
+          {"num_hidden_layers", s.layers},
+          {"num_key_value_heads", s.kv_heads},
+          {"rms_norm_eps", 1e-6},
+          {"rope_scaling", nullptr},
+          {"rope_theta", s.rope_theta},
+          {"tie_word_embeddings", tied},
+          {"torch_dtype", "bfloat16"},
+          {"vocab_size", s.vocab}};
+}
+
+Json generation_config_of(const Json& config) {
+  return {{"bos_token_id", config["bos_token_id"]},
+          {"do_sample", true},
+          {"eos_token_id", {config["eos_token_id"], config["bos_token_id"]}},
+          {"pad_token_id", config["bos_token_id"]},
+          {"temperature", 0.6},
+          {"top_k", 20},
+          {"top_p", 0.95}};
+}
+
+std::vector<TensorSpec> tensors_of(const ModelConfig& c) {
+  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, h = c.hidden_size;
+  std::vector<TensorSpec> out;
+  const auto add = [&](const std::string& name, const Shape& shape) { out.push_back({name, DType::bf16, shape}); };
+  add("model.embed_tokens.weight", {c.vocab_size, h});
+  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
+    const std::string layer = "model.layers." + std::to_string(i) + ".";
+    add(layer + "input_layernorm.weight", {h});
+    for (const char* name : {"q", "k", "v"}) {
+      const int64_t rows = *name == 'q' ? q : kv;
+      add(layer + "self_attn." + name + "_proj.weight", {rows, h});
+      if (c.attention_bias) add(layer + "self_attn." + name + "_proj.bias", {rows});
+    }
+    if (c.model_type == "qwen3") {
+      add(layer + "self_attn.q_norm.weight", {c.head_dim});
+      add(layer + "self_attn.k_norm.weight", {c.head_dim});
+    }
+    add(layer + "self_attn.o_proj.weight", {h, q});
+    add(layer + "post_attention_layernorm.weight", {h});
+    add(layer + "mlp.gate_proj.weight", {c.intermediate_size, h});
+    add(layer + "mlp.up_proj.weight", {c.intermediate_size, h});
+    add(layer + "mlp.down_proj.weight", {h, c.intermediate_size});
+  }
+  add("model.norm.weight", {h});
+  if (!c.tie_word_embeddings) add("lm_head.weight", {c.vocab_size, h});
+  return out;
+}
+
+// The number i of a stream: splitmix64, so that any part of a tensor can be made by any thread.
+uint64_t random_bits(uint64_t seed, uint64_t i) {
+  uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15u;
+  z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
+  z = (z ^ (z >> 27)) * 0x94D049BB133111EBu;
+  return z ^ (z >> 31);
+}
+
+// 65,536 quantiles of the normal distribution in bf16: one look-up per weight instead of a logarithm and a cosine.
+std::vector<uint16_t> normal_table(double mean, double deviation) {
+  std::vector<uint16_t> table(1 << 16);
+  double x = -4.5;  // below the first quantile
+  for (size_t i = 0; i < table.size(); ++i) {
+    const double p = (static_cast<double>(i) + 0.5) / static_cast<double>(table.size());
+    for (int step = 0; step < 50; ++step) {  // Newton on the distribution function
+      const double error = 0.5 * std::erfc(-x / std::sqrt(2.0)) - p;
+      const double slope = std::exp(-x * x / 2) / std::sqrt(2 * 3.141592653589793);
+      const double move = std::clamp(error / slope, -0.5, 0.5);
+      x -= move;
+      if (std::abs(move) < 1e-9) break;
+    }
+    table[i] = float_to_bf16(static_cast<float>(mean + deviation * x));
+  }
+  return table;
+}
+
+void fill(const std::vector<uint16_t>& table, uint64_t seed, int64_t first, int64_t last, uint16_t* out) {
+  for (int64_t i = first; i < last; i += 4) {  // first is a multiple of 4
+    uint64_t bits = random_bits(seed, static_cast<uint64_t>(i / 4));
+    for (int64_t j = i; j < std::min(i + 4, last); ++j, bits >>= 16) out[j - first] = table[bits & 0xFFFF];
+  }
+}
+
+void write_weights(const std::filesystem::path& file, const ModelConfig& config, uint64_t seed, int threads) {
+  const std::vector<TensorSpec> tensors = tensors_of(config);
+  const std::vector<uint16_t> normal = normal_table(0, 0.02), around_one = normal_table(1, 0.05);
+  constexpr int64_t kPiece = 4 << 20;  // elements a thread makes at a time
+  std::vector<std::vector<uint16_t>> pieces(static_cast<size_t>(threads), std::vector<uint16_t>(kPiece));
+  double written = 0;
+  const auto source = [&](size_t index, const ByteSink& sink) {
+    const TensorSpec& tensor = tensors[index];
+    const std::vector<uint16_t>& table = tensor.name.ends_with("norm.weight") ? around_one : normal;
+    const int64_t count = *element_count(tensor.shape);
+    const uint64_t stream = random_bits(seed, index);
+    for (int64_t first = 0; first < count; first += kPiece * threads) {
+      std::vector<std::jthread> workers;
+      for (int t = 0; t < threads; ++t) {
+        const int64_t from = std::min(first + t * kPiece, count), to = std::min(from + kPiece, count);
+        if (from < to)
+          workers.emplace_back(
+              [&, t, from, to] { fill(table, stream, from, to, pieces[static_cast<size_t>(t)].data()); });
+      }
+      workers.clear();  // joins
+      for (int t = 0; t < threads; ++t) {
+        const int64_t from = std::min(first + t * kPiece, count), to = std::min(from + kPiece, count);
+        sink(std::as_bytes(std::span(pieces[static_cast<size_t>(t)]).first(static_cast<size_t>(to - from))));
+        written += 2 * static_cast<double>(to - from);
+      }
+    }
+    fmt::print(stderr, "\r{}: {} of {} tensors, {:.2f} GB", file.string(), index + 1, tensors.size(), written / 1e9);
+  };
+  write_safetensors(file, tensors, source, {{"format", "pt"}});
+  fmt::print(stderr, "\n");
+}
+
+// Everything a tokenizer may consist of, where it exists.
+void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
+  int copied = 0;
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "chat_template.jinja",
+                           "chat_template.json", "special_tokens_map.json", "added_tokens.json"}) {
+    if (!std::filesystem::exists(from / name)) continue;
+    std::filesystem::copy_file(from / name, to / name, std::filesystem::copy_options::overwrite_existing);
+    ++copied;
+  }
+  if (copied == 0) throw Error("no tokenizer file is there", from.string());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app{"Writes a checkpoint folder with random weights of a model's shape."};
+  std::filesystem::path out;
+  std::string model, model_type = "qwen3";
+  std::optional<std::filesystem::path> tokenizer;
+  Sizes s{"", 64, 160, 2, 4, 2, 16, 512, 4096, 1e6};
+  bool untied = false;
+  uint64_t seed = 1;
+  int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+  app.add_option("out", out, "folder to write; made if it is not there")->required();
+  auto* preset = app.add_option("--model", model, "shape of a published model")
+                     ->check(CLI::IsMember({"qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"}));
+  app.add_option("--model-type", model_type)->check(CLI::IsMember({"qwen3", "qwen2", "llama"}))->capture_default_str();
+  const auto size = [&](const char* name, int64_t& value) {
+    app.add_option(name, value)->check(CLI::PositiveNumber)->excludes(preset)->capture_default_str();
+  };
+  size("--hidden", s.hidden);
+  size("--intermediate", s.intermediate);
+  size("--layers", s.layers);
+  size("--heads", s.heads);
+  size("--kv-heads", s.kv_heads);
+  size("--head-dim", s.head_dim);
+  size("--vocab", s.vocab);
+  size("--positions", s.positions);
+  app.add_option("--rope-theta", s.rope_theta)->excludes(preset)->capture_default_str();
+  app.add_flag("--untied", untied, "store an lm_head of its own");
+  app.add_option("--tokenizer", tokenizer, "folder to copy the tokenizer files from")->check(CLI::ExistingDirectory);
+  app.add_option("--seed", seed)->capture_default_str();
+  app.add_option("--threads", threads)->check(CLI::Range(1, 256))->capture_default_str();
+  CLI11_PARSE(app, argc, argv);
+
+  try {
+    for (const Sizes& known : kModels) {
+      if (known.name == model) s = known;
+    }
+    const auto begin = std::chrono::steady_clock::now();
+    std::filesystem::create_directories(out);
+    const Json config = config_of(s, model_type, !untied);
+    const ModelConfig checked = parse_config(config, "the sizes given");
+    write_weights(out / "model.safetensors", checked, seed, threads);
+    write_file_atomically(out / "config.json", to_text(config, 2) + "\n");
+    write_file_atomically(out / "generation_config.json", to_text(generation_config_of(config), 2) + "\n");
+    if (tokenizer) copy_tokenizer(*tokenizer, out);
+    fmt::print(stderr, "{:.1f} s\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  } catch (const Error& e) {
+    fmt::print(stderr, "error: {}\nwhere: {}\n", e.message(), e.where());
+    return 1;
+  } catch (const std::filesystem::filesystem_error& e) {
+    fmt::print(stderr, "error: {}\n", e.what());
+    return 1;
+  }
+  return 0;
+}

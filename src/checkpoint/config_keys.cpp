@@ -185,7 +185,9 @@ void check_config_keys(const Json& json, const std::string& model_type, const st
   const auto in = [](const auto& list, std::string_view key) {
     return std::find(list.begin(), list.end(), key) != list.end();
   };
-  for (const auto& [key, value] : json.items()) {
+  for (const auto& item : json.items()) {
+    const std::string& key = item.key();  // no structured binding: clang 14 cannot capture one
+    const Json& value = item.value();
     const auto refused = std::find_if(kRefused.begin(), kRefused.end(), [&](const Refused& r) { return r.key == key; });
     if (refused != kRefused.end()) {
       if (!is_allowed(value, refused->allowed)) {

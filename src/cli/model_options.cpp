@@ -68,7 +68,7 @@ std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const Mo
   }
   options.context = o.context > 0 ? o.context : std::min(trained, kDefaultContext);
   return o.engine == "reference" ? engine::make_reference(model.graph, model.checkpoint, options)
-                                 : engine::make_reference(model.graph, model.checkpoint, options);
+                                 : engine::make_native(model.graph, model.checkpoint, options);
 }
 
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag) {

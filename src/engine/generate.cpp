@@ -8,6 +8,15 @@
 namespace duan::engine {
 namespace {
 
+constexpr size_t kPrefillPiece = 512;  // tokens
+
+void check_room(const Engine& engine, int64_t tokens) {
+  if (tokens <= engine.context() - engine.position()) return;
+  throw Error(fmt::format("a prompt of {} tokens does not fit: {} of the context's {} positions are taken", tokens,
+                          engine.position(), engine.context()),
+              "", "enlarge the context with -c, or shorten the prompt");
+}
+
 double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
@@ -37,8 +46,19 @@ Generated generate(Engine& engine, std::span<const int64_t> prompt, Sampler& sam
   if (options.max_tokens == 0) return result;
 
   auto start = std::chrono::steady_clock::now();
-  std::span<const float> logits = engine.forward(prompt);
+  const int64_t before = engine.position();
+  check_room(engine, result.prompt_tokens);
+  std::span<const float> logits;
+  // In pieces, so that a long prompt can be cancelled; the results do not depend on them.
+  for (size_t first = 0; first < prompt.size() && !cancelled(); first += kPrefillPiece) {
+    logits = engine.forward(prompt.subspan(first, std::min(kPrefillPiece, prompt.size() - first)));
+  }
   result.prefill_seconds = seconds_since(start);
+  if (engine.position() - before < result.prompt_tokens) {
+    engine.truncate(before);
+    result.finish = Finish::cancelled;
+    return result;
+  }
 
   start = std::chrono::steady_clock::now();
   while (true) {

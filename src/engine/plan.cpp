@@ -1,0 +1,334 @@
+#include "engine/plan.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "base/error.h"
+#include "engine/fusion.h"
+
+namespace duan::engine {
+namespace {
+
+using ir::NodeId;
+using ir::ValueId;
+
+// Rows of logits computed at once when all are asked for: enough for the matrix kernels, little beside the vocabulary.
+constexpr int64_t kSliceRows = 64;
+
+class Planner {
+ public:
+  Planner(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
+          DType kv_dtype)
+      : graph_(graph), checkpoint_(checkpoint), bf16_(bf16), kv_dtype_(kv_dtype) {
+    const std::vector<std::string> known = fusion_names();
+    for (const std::string& name : options.disabled_fusions) {
+      if (name != "all" && std::find(known.begin(), known.end(), name) == known.end()) {
+        throw Error(fmt::format("\"{}\" is not a fusion", printable(name)), "disabled_fusions");
+      }
+    }
+    fusions_ = find_fusions(graph, {options.disabled_fusions.begin(), options.disabled_fusions.end()});
+    plan_.chunk_rows = std::min(std::max<int64_t>(options.chunk, 1), options.context);
+    plan_.slice_rows = std::min(plan_.chunk_rows, kSliceRows);
+    plan_.rows = &kernels::select_rows();
+  }
+
+  Plan build() {
+    for (const ir::WeightInfo& info : graph_.weights) {
+      plan_.weight_bytes += static_cast<int64_t>(checkpoint_.weight(info.name, info.shape).bytes());
+    }
+    for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
+      if (fusions_.absorbed.contains(id)) continue;
+      node_id_ = id;
+      node_ = &graph_.node(id);
+      std::visit([this](const auto& op) { emit(op); }, node_->op);
+    }
+    plan_.logits = buffer(graph_.outputs.at(0));
+    plan_.buffers[static_cast<size_t>(plan_.logits)].per_slice = true;
+    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+      if (std::holds_alternative<AttentionStep>(plan_.steps[i].work)) plan_.tail_begin = i + 1;
+    }
+    find_lifetimes();
+    place_buffers(plan_);
+    return std::move(plan_);
+  }
+
+ private:
+  // ---- values and buffers
+
+  ValueId root(ValueId value) const {  // a reshape shares its input's buffer
+    while (graph_.value(value).producer >= 0) {
+      const ir::Node& producer = graph_.node(graph_.value(value).producer);
+      if (!std::holds_alternative<ir::Reshape>(producer.op)) break;
+      value = producer.inputs[0];
+    }
+    return value;
+  }
+
+  BufferId new_buffer(int64_t width, DType dtype) {
+    plan_.buffers.push_back({.width = width, .dtype = dtype, .first_step = -1, .last_step = -1});
+    return static_cast<BufferId>(plan_.buffers.size()) - 1;
+  }
+
+  BufferId buffer(ValueId value) const {
+    const auto found = buffers_.find(root(value));
+    DUAN_CHECK(found != buffers_.end(), "{} has no buffer yet", graph_.value(value).name);
+    return found->second;
+  }
+
+  BufferId make_buffer(ValueId value, DType dtype = DType::f32) {
+    return buffers_[root(value)] = new_buffer(ir::width(graph_.value(value).type), dtype);
+  }
+
+  // bf16 if only matrix products in bf16 read the value, so that whoever makes it can round once for all of them.
+  DType storage(ValueId value) const {
+    if (!bf16_) return DType::f32;
+    for (const ValueId output : graph_.outputs) {
+      if (root(output) == root(value)) return DType::f32;
+    }
+    for (const ir::Node& reader : graph_.nodes) {
+      if (std::holds_alternative<ir::Reshape>(reader.op) || std::holds_alternative<ir::Linear>(reader.op)) continue;
+      for (const ValueId input : reader.inputs) {
+        if (root(input) == root(value)) return DType::f32;
+      }
+    }
+    return DType::bf16;
+  }
+
+  // The buffer a matrix product reads: cast first if whoever made it could not round.
+  BufferId linear_input(ValueId value) {
+    const BufferId in = buffer(value);
+    const Buffer& info = plan_.buffers[static_cast<size_t>(in)];
+    if (!bf16_ || info.dtype == DType::bf16) return in;
+    const BufferId cast = new_buffer(info.width, DType::bf16);
+    plan_.steps.push_back({CastStep{in, cast}, {}});
+    return cast;
+  }
+
+  Weight weight(ir::WeightId id) const {
+    const ir::WeightInfo& info = graph_.weight(id);
+    return checkpoint_.weight(info.name, info.shape);
+  }
+
+  std::vector<float> vector(ir::WeightId id) const {
+    const Weight stored = weight(id);
+    std::vector<float> values(static_cast<size_t>(stored.columns()));
+    stored.row_to_float(0, values.data());
+    return values;
+  }
+
+  LinearPart part(NodeId id, BufferId out) const {
+    const auto& op = std::get<ir::Linear>(graph_.node(id).op);
+    LinearPart result{weight(op.weight), {}, nullptr, out};
+    if (op.bias) result.bias = vector(*op.bias);
+    result.kernel = &kernels::select_linear(std::get<Dense>(result.weight.format).dtype, x_dtype());
+    return result;
+  }
+  DType x_dtype() const { return bf16_ ? DType::bf16 : DType::f32; }
+
+  template <typename StepType>
+  void add_step(StepType step, std::vector<ValueId> makes) {
+    std::vector<std::pair<ValueId, BufferId>> made;
+    for (const ValueId value : makes) made.emplace_back(value, buffer(value));
+    plan_.steps.push_back({std::move(step), std::move(made)});
+  }
+
+  // ---- one function per op
+
+  void emit(const ir::Embed& op) {
+    const BufferId out = make_buffer(node_->output);
+    add_step(EmbedStep{weight(op.weight), out}, {node_->output});
+  }
+
+  void emit(const ir::Angles& op) {
+    const BufferId out = make_buffer(node_->output);
+    add_step(AnglesStep{rope_frequencies(op.rope, op.dim), op.dim, out}, {node_->output});
+  }
+
+  void emit(const ir::RmsNorm& op) {
+    const BufferId in = buffer(node_->inputs[0]);
+    const BufferId out = make_buffer(node_->output, storage(node_->output));
+    add_step(NormStep{in, out, vector(op.weight), static_cast<float>(op.eps)}, {node_->output});
+  }
+
+  void emit(const ir::Linear&) {
+    const auto shared = fusions_.shared_input.find(node_id_);
+    const std::vector<NodeId> group =
+        shared == fusions_.shared_input.end() ? std::vector<NodeId>{node_id_} : shared->second;
+    LinearStep step{.in = linear_input(node_->inputs[0]), .parts = {}};
+    std::vector<ValueId> makes;
+    for (const NodeId id : group) {
+      const ValueId output = graph_.node(id).output;
+      step.parts.push_back(part(id, make_buffer(output)));
+      makes.push_back(output);
+    }
+    add_step(std::move(step), makes);
+  }
+
+  void emit(const ir::Add&) {
+    const auto residual = fusions_.residual.find(node_id_);
+    if (residual == fusions_.residual.end()) {
+      const BufferId a = buffer(node_->inputs[0]), b = buffer(node_->inputs[1]);
+      add_step(AddStep{a, b, make_buffer(node_->output)}, {node_->output});
+      return;
+    }
+    const BufferId in = linear_input(graph_.node(residual->second).inputs[0]);
+    const BufferId x = buffer(node_->inputs[0]);
+    buffers_[root(node_->output)] = x;
+    LinearStep step{.in = in, .parts = {}, .accumulate = true};
+    step.parts.push_back(part(residual->second, x));
+    add_step(std::move(step), {node_->output});
+  }
+
+  void emit(const ir::Mul&) {
+    const auto fused = fusions_.gate_up.find(node_id_);
+    if (fused == fusions_.gate_up.end()) {
+      const BufferId a = buffer(node_->inputs[0]), b = buffer(node_->inputs[1]);
+      add_step(MulStep{a, b, make_buffer(node_->output)}, {node_->output});
+      return;
+    }
+    const BufferId in = linear_input(graph_.node(fused->second.gate).inputs[0]);
+    const int64_t width = ir::width(graph_.value(node_->output).type);
+    const BufferId gate = new_buffer(width, DType::f32), up = new_buffer(width, DType::f32);
+    const BufferId out = make_buffer(node_->output, storage(node_->output));
+    add_step(GateUpStep{in, part(fused->second.gate, gate), part(fused->second.up, up), out}, {node_->output});
+  }
+
+  void emit(const ir::Silu&) {
+    const BufferId in = buffer(node_->inputs[0]);
+    add_step(SiluStep{in, make_buffer(node_->output)}, {node_->output});
+  }
+
+  void emit(const ir::Rope&) {
+    const ir::Dims& dims = graph_.value(node_->output).type.dims;
+    const BufferId in = buffer(node_->inputs[0]), angles = buffer(node_->inputs[1]);
+    add_step(RopeStep{in, angles, make_buffer(node_->output), dims[2].extent, dims[3].extent}, {node_->output});
+  }
+
+  void emit(const ir::Attention& op) {
+    const ir::Dims &q = graph_.value(node_->inputs[0]).type.dims, &k = graph_.value(node_->inputs[1]).type.dims;
+    AttentionStep step{};
+    step.cache = op.cache;
+    step.scale = static_cast<float>(op.scale);
+    step.heads = q[2].extent;
+    step.kv_heads = k[2].extent;
+    step.head_dim = q[3].extent;
+    step.kernel = &kernels::select_attention(kv_dtype_, step.head_dim);
+    step.v = buffer(node_->inputs[2]);
+    if (const auto fused = fusions_.norm_rope.find(node_id_); fused != fusions_.norm_rope.end()) {
+      const NormRope& f = fused->second;
+      step.q = buffer(f.q);
+      step.k = buffer(f.k);
+      step.angles = buffer(f.angles);
+      if (f.q_norm >= 0) {
+        const auto& q_norm = std::get<ir::RmsNorm>(graph_.node(f.q_norm).op);
+        step.q_norm = vector(q_norm.weight);
+        step.k_norm = vector(std::get<ir::RmsNorm>(graph_.node(f.k_norm).op).weight);
+        step.eps = static_cast<float>(q_norm.eps);
+      }
+    } else {
+      step.q = buffer(node_->inputs[0]);
+      step.k = buffer(node_->inputs[1]);
+    }
+    step.out = make_buffer(node_->output, storage(node_->output));
+    add_step(std::move(step), {node_->output});
+  }
+
+  void emit(const ir::Reshape&) {}  // the buffer is the input's
+
+  // ---- lifetimes
+
+  void touch(BufferId id, int32_t step) {
+    Buffer& buffer = plan_.buffers[static_cast<size_t>(id)];
+    if (buffer.first_step < 0) buffer.first_step = step;
+    buffer.last_step = step;
+  }
+
+  void find_lifetimes() {
+    const auto last = static_cast<int32_t>(plan_.steps.size()) - 1;
+    for (int32_t i = 0; i <= last; ++i) {
+      struct Touch {
+        Planner& planner;
+        int32_t step;
+        void all(std::initializer_list<BufferId> ids) const {
+          for (const BufferId id : ids) planner.touch(id, step);
+        }
+        void operator()(const EmbedStep& s) const { all({s.out}); }
+        void operator()(const AnglesStep& s) const { all({s.out}); }
+        void operator()(const NormStep& s) const { all({s.in, s.out}); }
+        void operator()(const LinearStep& s) const {
+          all({s.in});
+          for (const LinearPart& linear : s.parts) all({linear.out});
+        }
+        void operator()(const GateUpStep& s) const { all({s.in, s.gate.out, s.up.out, s.out}); }
+        void operator()(const RopeStep& s) const { all({s.in, s.angles, s.out}); }
+        void operator()(const AttentionStep& s) const {
+          all({s.q, s.k, s.v, s.out});
+          if (s.angles) all({*s.angles});
+        }
+        void operator()(const AddStep& s) const { all({s.a, s.b, s.out}); }
+        void operator()(const MulStep& s) const { all({s.a, s.b, s.out}); }
+        void operator()(const SiluStep& s) const { all({s.in, s.out}); }
+        void operator()(const CastStep& s) const { all({s.in, s.out}); }
+      };
+      std::visit(Touch{*this, i}, plan_.steps[static_cast<size_t>(i)].work);
+    }
+    // The tail runs once per slice of rows: what it reads from before must survive until the last slice.
+    for (Buffer& buffer : plan_.buffers) {
+      const auto tail = static_cast<int32_t>(plan_.tail_begin);
+      if (buffer.first_step < tail && buffer.last_step >= tail) buffer.last_step = last;
+    }
+    plan_.buffers[static_cast<size_t>(plan_.logits)].last_step = last;
+  }
+
+  const ir::Graph& graph_;
+  const checkpoint::Checkpoint& checkpoint_;
+  bool bf16_;
+  DType kv_dtype_;
+  Fusions fusions_;
+  Plan plan_;
+  std::map<ValueId, BufferId> buffers_;  // by root value
+  NodeId node_id_ = -1;
+  const ir::Node* node_ = nullptr;
+};
+
+}  // namespace
+
+std::vector<std::string> fusion_names() { return {"shared_input", "gate_up", "residual", "norm_rope"}; }
+
+Plan make_plan(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
+               DType kv_dtype) {
+  return Planner(graph, checkpoint, options, bf16, kv_dtype).build();
+}
+
+void place_buffers(Plan& plan) {
+  constexpr int64_t kAlignment = 64;
+  const auto bytes = [&](const Buffer& b) {
+    const int64_t rows = b.per_slice ? plan.slice_rows : plan.chunk_rows;
+    const int64_t size = b.width * rows * static_cast<int64_t>(dtype_size(b.dtype));
+    return (size + kAlignment - 1) / kAlignment * kAlignment;
+  };
+  std::vector<Buffer*> by_size;
+  for (Buffer& buffer : plan.buffers) by_size.push_back(&buffer);
+  std::stable_sort(by_size.begin(), by_size.end(),
+                   [&](const Buffer* a, const Buffer* b) { return bytes(*a) > bytes(*b); });
+
+  std::vector<const Buffer*> placed;  // by offset
+  plan.arena_bytes = 0;
+  for (Buffer* buffer : by_size) {
+    int64_t offset = 0;
+    for (const Buffer* other : placed) {
+      const bool together = other->first_step <= buffer->last_step && buffer->first_step <= other->last_step;
+      if (!together) continue;
+      if (offset + bytes(*buffer) <= other->offset) break;
+      offset = std::max(offset, other->offset + bytes(*other));
+    }
+    buffer->offset = offset;
+    plan.arena_bytes = std::max(plan.arena_bytes, offset + bytes(*buffer));
+    placed.insert(std::upper_bound(placed.begin(), placed.end(), buffer,
+                                   [](const Buffer* a, const Buffer* b) { return a->offset < b->offset; }),
+                  buffer);
+  }
+}
+
+}  // namespace duan::engine

@@ -1,0 +1,134 @@
+// A graph compiled for the native engine: steps in order, buffers with fixed places in one arena, kernels chosen.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "checkpoint/checkpoint.h"
+#include "engine/angles.h"
+#include "engine/engine.h"
+#include "ir/graph.h"
+#include "kernels/attention.h"
+#include "kernels/linear.h"
+#include "kernels/rows.h"
+
+namespace duan::engine {
+
+using BufferId = int32_t;
+
+// Activations of one value: `width` elements for each row (token) of a chunk.
+struct Buffer {
+  int64_t width;
+  DType dtype;                    // f32, or bf16 where only bf16 matrix products read it
+  bool per_slice = false;         // holds the rows of one slice of the tail, not of the chunk: the logits
+  int32_t first_step, last_step;  // live from the step that makes it to the last that reads it
+  int64_t offset = 0;             // bytes in the arena
+};
+
+struct EmbedStep {
+  Weight weight;
+  BufferId out;
+};
+
+struct AnglesStep {
+  Frequencies frequencies;
+  int64_t dim;
+  BufferId out;
+};
+
+// RMS norm over groups of `weight.size()` elements; a whole row is one group.
+struct NormStep {
+  BufferId in, out;
+  std::vector<float> weight;
+  float eps;
+};
+
+// One matrix of a linear step. Columns of several parts are shared out over the threads as one range.
+struct LinearPart {
+  Weight weight;
+  std::vector<float> bias;  // empty: none
+  const kernels::LinearKernel* kernel;
+  BufferId out;
+};
+
+struct LinearStep {
+  BufferId in;
+  std::vector<LinearPart> parts;
+  bool accumulate = false;  // fusion "residual": adds into `out`, which holds the other summand
+};
+
+// out = silu(gate x) * (up x): fusion "gate_up". The parts' `out` are the unrounded products, used within the step.
+struct GateUpStep {
+  BufferId in;
+  LinearPart gate, up;
+  BufferId out;
+};
+
+struct RopeStep {
+  BufferId in, angles, out;
+  int64_t heads, head_dim;
+};
+
+// Stores keys and values, then attends. With the fusion "norm_rope" the norms and rotations of q and k happen here,
+// in place on the buffers of their projections, by the thread that needs them.
+struct AttentionStep {
+  BufferId q, k, v, out;
+  std::optional<BufferId> angles;     // fused: rotate q and k
+  std::vector<float> q_norm, k_norm;  // fused: [head_dim], empty: none
+  float eps = 0;
+  int32_t cache;
+  float scale;
+  int64_t heads, kv_heads, head_dim;
+  const kernels::AttentionKernel* kernel;
+};
+
+struct AddStep {
+  BufferId a, b, out;
+};
+struct MulStep {
+  BufferId a, b, out;
+};
+struct SiluStep {
+  BufferId in, out;
+};
+struct CastStep {  // f32 -> bf16
+  BufferId in, out;
+};
+
+struct Step {
+  std::variant<EmbedStep, AnglesStep, NormStep, LinearStep, GateUpStep, RopeStep, AttentionStep, AddStep, MulStep,
+               SiluStep, CastStep>
+      work;
+  std::vector<std::pair<ir::ValueId, BufferId>> makes;  // graph values complete after it, for the probe
+};
+
+struct Plan {
+  std::vector<Buffer> buffers;
+  std::vector<Step> steps;
+  // Steps from here on work row by row: they run only for the rows whose logits are asked for, `slice_rows` at a time.
+  size_t tail_begin = 0;
+  int64_t chunk_rows = 0, slice_rows = 0;
+  BufferId logits = -1;
+  int64_t arena_bytes = 0;
+  int64_t weight_bytes = 0;
+  const kernels::RowsKernel* rows = nullptr;
+};
+
+// The fusions a plan may use; Options::disabled_fusions turns them off:
+//   "shared_input"  linears that read the same value run as one step (q, k, v)
+//   "gate_up"       silu(gate x) * (up x) in one step
+//   "residual"      x + linear(y) accumulates into x
+//   "norm_rope"     norms and rotations of q and k inside attention
+std::vector<std::string> fusion_names();
+
+// `bf16` rounds the inputs of matrix products to bf16. Throws Error for an unknown fusion or an absent weight.
+Plan make_plan(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
+               DType kv_dtype);
+
+// Gives each buffer its place: buffers that live at the same time do not overlap. Sets offsets and arena_bytes.
+void place_buffers(Plan& plan);
+
+}  // namespace duan::engine

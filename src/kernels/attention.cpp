@@ -11,6 +11,11 @@ namespace {
 bool float_cache(DType kv, int64_t head_dim) { return (kv == DType::f32 || kv == DType::bf16) && head_dim > 0; }
 
 constexpr AttentionKernel kKernels[] = {
+#if defined(__x86_64__)
+    {"avx512", Isa::avx512, float_cache, avx512::attention},
+    {"avx2", Isa::avx2, float_cache, avx2::attention},
+#endif
+    {"plain", Isa::plain, float_cache, plain::attention},
     {"ref", Isa::plain, float_cache, attention_ref},
 };
 

@@ -6,5 +6,16 @@
 namespace duan::kernels {
 
 void attention_ref(const AttentionArgs& args) noexcept;
+namespace plain {
+void attention(const AttentionArgs& args) noexcept;
+}
+#if defined(__x86_64__)
+namespace avx2 {
+void attention(const AttentionArgs& args) noexcept;
+}
+namespace avx512 {
+void attention(const AttentionArgs& args) noexcept;
+}
+#endif
 
 }  // namespace duan::kernels

@@ -8,7 +8,14 @@ namespace duan::kernels {
 namespace {
 
 const auto& kernels() {
-  static const std::array list = {rows_ref()};
+  static const std::array list = {
+#if defined(__x86_64__)
+    avx512::rows_kernel(),
+    avx2::rows_kernel(),
+#endif
+    plain::rows_kernel(),
+    ref::rows_kernel()
+  };
   return list;
 }
 

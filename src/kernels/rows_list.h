@@ -5,6 +5,19 @@
 
 namespace duan::kernels {
 
-RowsKernel rows_ref();
+namespace ref {
+RowsKernel rows_kernel();
+}
+namespace plain {
+RowsKernel rows_kernel();
+}
+#if defined(__x86_64__)
+namespace avx2 {
+RowsKernel rows_kernel();
+}
+namespace avx512 {
+RowsKernel rows_kernel();
+}
+#endif
 
 }  // namespace duan::kernels

@@ -59,12 +59,6 @@ void to_float(const std::byte* x, DType dtype, float* out, int64_t n) noexcept {
   for (int64_t i = 0; i < n; ++i) out[i] = load_float(x, dtype, i);
 }
 
+RowsKernel rows_kernel() { return {"ref", Isa::plain, rms_norm, rope, silu_mul, add, to_bf16, to_float}; }
+
 }  // namespace duan::kernels::ref
-
-namespace duan::kernels {
-
-RowsKernel rows_ref() {
-  return {"ref", Isa::plain, ref::rms_norm, ref::rope, ref::silu_mul, ref::add, ref::to_bf16, ref::to_float};
-}
-
-}  // namespace duan::kernels

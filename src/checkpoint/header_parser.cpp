@@ -99,7 +99,7 @@ class Parser {
       ++at_;
     }
     std::string out(text_.substr(begin, at_ - begin));
-    while (true) {
+    while (true) {  // the rest, if the scan stopped at an escape
       if (at_ == text_.size()) fail("a string without its end");
       const char c = text_[at_];
       if (c == '"') break;

@@ -64,8 +64,8 @@ SafetensorsHeader parse_safetensors_header(std::span<const std::byte> file_start
   if (!std::is_sorted(header.entries.begin(), header.entries.end(), by_offset)) {
     std::sort(header.entries.begin(), header.entries.end(), by_offset);
   }
-  check_coverage(header.entries, file_size - header.data_begin, where);
   header.index = NameIndex(header.entries, where);
+  check_coverage(header.entries, file_size - header.data_begin, where);
   return header;
 }
 

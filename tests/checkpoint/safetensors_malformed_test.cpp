@@ -67,6 +67,7 @@ std::vector<Case> header_cases() {
        "duplicate tensor name"},
       {"DuplicateNameByEscape", "{" + good + "," + entry("\\u0061", "F32", "[1]", "[4,8]") + "}", 8,
        "duplicate tensor name"},
+      {"DuplicateEntry", "{" + good + "," + good + "}", 4, "duplicate tensor name"},
       // Fields.
       {"EntryIsNull", "{\"w\":null}", 0, "not an object"},
       {"EntryIsString", "{\"w\":\"F32\"}", 0, "not an object"},

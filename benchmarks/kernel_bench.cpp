@@ -149,6 +149,100 @@ void measure_linears(ThreadPool& pool, const Machine& machine, const Options& op
   measure_linear({kBf16, kBf16, 1, 2048, 151936}, pool, machine, options, report);  // the head
 }
 
+// All heads of one layer of Qwen3-1.7B: 16 query heads over 8 kv heads of 128.
+void measure_attention(int64_t past, int64_t rows, DType cache, ThreadPool& pool, const Machine& machine,
+                       const Options& options, Report& report) {
+  constexpr int64_t kKvHeads = 8, kHeadsPerKv = 2, kHeadDim = 128, kWidth = kKvHeads * kHeadsPerKv * kHeadDim;
+  const int64_t positions = past + rows, capacity = (positions + 15) / 16 * 16;
+  const int64_t bytes = kernels::kv_bytes(cache, capacity, kHeadDim);
+  // Decode reads a cache that lies in memory: as many layers as make 256 MiB, in turn.
+  const int64_t layers = rows == 1 ? std::max<int64_t>(1, (int64_t{256} << 20) / (bytes * 2 * kKvHeads)) : 1;
+  std::vector<std::byte> keys = random_elements(layers * kKvHeads * capacity * kHeadDim, cache), values = keys;
+  const std::vector<std::byte> q = random_elements(rows * kWidth, DType::f32);
+  std::vector<float> out(static_cast<size_t>(rows * kWidth));
+  const int64_t scratch_floats = kernels::attention_scratch_floats(kHeadDim);
+  std::vector<float> scratch(static_cast<size_t>(scratch_floats * pool.threads()));
+  for (const AttentionKernel& kernel : kernels::attention_kernels()) {
+    const bool slow = std::string_view(kernel.name) == "ref" || (std::string_view(kernel.name) == "plain" && rows > 1);
+    if (!isa_allowed(kernel.needs) || !kernel.fits(cache, kHeadDim) || (slow && !options.slow)) continue;
+    const double seconds = best_seconds(
+        [&] {
+          for (int64_t layer = 0; layer < layers; ++layer) {
+            pool.run([&](int index) {
+              const auto [first, last] = ThreadPool::split(kKvHeads, 1, index, pool.threads());
+              for (int64_t head = first; head < last; ++head) {
+                const int64_t at = (layer * kKvHeads + head) * bytes, column = head * kHeadsPerKv * kHeadDim;
+                kernel.run({reinterpret_cast<const float*>(q.data()) + column,
+                            kWidth,
+                            kHeadDim,
+                            rows,
+                            kHeadsPerKv,
+                            past,
+                            0.088f,
+                            {cache, keys.data() + at, values.data() + at, capacity, kHeadDim},
+                            out.data() + column,
+                            DType::f32,
+                            kWidth,
+                            kHeadDim,
+                            scratch.data() + index * scratch_floats});
+              }
+            });
+          }
+        },
+        options.runs);
+    const double each = seconds / static_cast<double>(layers);
+    const std::string text = fmt::format("{} rows after {}, {} cache", rows, past, dtype_name(cache));
+    if (rows == 1) {
+      report.add("attention", kernel.name, text, each,
+                 static_cast<double>(positions * kHeadDim * kKvHeads * 2) * static_cast<double>(dtype_size(cache)),
+                 "GB/s", machine.bandwidth);
+    } else {
+      // Scores and weighted values: 4 operations per component of each visible pair.
+      const double pairs = static_cast<double>(rows) * (static_cast<double>(past) + static_cast<double>(rows + 1) / 2);
+      report.add("attention", kernel.name, text, each, 4 * pairs * kWidth, "GFLOP/s", machine.peaks.fp32);
+    }
+  }
+}
+
+void measure_attentions(ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
+  for (const DType cache : {DType::bf16, DType::f32}) {
+    measure_attention(0, 512, cache, pool, machine, options, report);
+    measure_attention(3584, 512, cache, pool, machine, options, report);
+    for (const int64_t past : {511, 4095, 16383}) measure_attention(past, 1, cache, pool, machine, options, report);
+  }
+}
+
+// One thread; a decoded row, and a chunk of 512. Rates count the bytes read and written.
+void measure_rows(const Options& options, Report& report) {
+  constexpr int64_t kHidden = 2048, kIntermediate = 6144, kHeads = 16, kHeadDim = 128;
+  const std::vector<std::byte> x = random_elements(512 * kIntermediate, DType::f32);
+  const float* floats = reinterpret_cast<const float*>(x.data());
+  std::vector<float> out(512 * kIntermediate);
+  for (const kernels::RowsKernel& kernel : kernels::rows_kernels()) {
+    if (!isa_allowed(kernel.needs) || (std::string_view(kernel.name) == "ref" && !options.slow)) continue;
+    for (const int64_t rows : {1, 512}) {
+      const auto add = [&](const char* name, double bytes, const std::function<void()>& work) {
+        report.add(name, kernel.name, fmt::format("{} rows", rows), best_seconds(work, options.runs * 20),
+                   bytes * static_cast<double>(rows), "GB/s", 0);
+      };
+      add("rms_norm", kHidden * 6, [&] {
+        kernel.rms_norm({floats, kHidden, rows, 1, kHidden, floats, 1e-6f, out.data(), DType::bf16, kHidden});
+      });
+      add("head norm", kHidden * 8, [&] {
+        kernel.rms_norm({floats, kHidden, rows, kHeads, kHeadDim, floats, 1e-6f, out.data(), DType::f32, kHidden});
+      });
+      add("rope", kHidden * 8, [&] {
+        kernel.rope({out.data(), kHidden, rows, kHeads, kHeadDim, floats, floats, kHeadDim / 2});
+      });
+      add("silu_mul", kIntermediate * 10, [&] {
+        kernel.silu_mul({floats, floats, kIntermediate, kIntermediate, rows, kIntermediate, out.data(), DType::bf16,
+                         kIntermediate});
+      });
+      add("add", kHidden * 12, [&] { kernel.add(floats, out.data(), rows * kHidden); });
+    }
+  }
+}
+
 }  // namespace
 }  // namespace duan::bench
 
@@ -173,6 +267,8 @@ int main(int argc, char** argv) {
     Report report(options);
     const auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
     if (wanted("linear")) measure_linears(pool, machine, options, report);
+    if (wanted("attention")) measure_attentions(pool, machine, options, report);
+    if (wanted("rows")) measure_rows(options, report);
     report.finish(machine);
   } catch (const Error& error) {
     fmt::print(stderr, "error: {}\n", error.what());

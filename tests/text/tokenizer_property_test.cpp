@@ -2,7 +2,7 @@
 #include <gtest/gtest.h>
 #include <utf8proc.h>
 
-#include <chrono>
+#include <ctime>
 #include <random>
 #include <thread>
 
@@ -188,10 +188,10 @@ TEST(TokenizerProperty, WordsOfAMegabyteTakeLessThanSeconds) {
        {"a", " ", "the", "水", "'", "\n ", "\xCC\x81\xCC\xA3", "\xFF", "<|end", "\u1100\u1161"}) {
     std::string text;
     while (text.size() < 1 << 20) text += part;
-    const auto begin = std::chrono::steady_clock::now();
+    const std::clock_t begin = std::clock();  // of the processor: other tests run beside this one
     const auto ids = tokenizer.encode(text);
-    const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - begin;
-    EXPECT_LT(seconds.count(), 10) << part;
+    const double seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+    EXPECT_LT(seconds, 10) << part;
     EXPECT_GT(ids.size(), 1000u) << part;
   }
 }

@@ -178,6 +178,7 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
 
   const double mean = sum / static_cast<double>(count);
   result.logit_std = std::sqrt(squared / static_cast<double>(count) - mean * mean);
+  result.rms = std::sqrt(squared_difference / static_cast<double>(count));
   result.rel_l2 = std::sqrt(squared_difference / squared);
   result.top1 = static_cast<double>(agreeing) / static_cast<double>(positions);
 
@@ -205,6 +206,7 @@ Json to_json(const Comparison& c) {
           {"greedy_equal", c.greedy_equal},
           {"logit_std", c.logit_std},
           {"max_abs_over_std", c.max_abs / c.logit_std},
+          {"rms_over_std", c.rms / c.logit_std},
           {"first_divergence", c.first_divergence.empty() ? Json(nullptr) : Json(c.first_divergence)}};
 }
 

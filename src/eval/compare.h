@@ -16,6 +16,7 @@ namespace duan::eval {
 
 struct Comparison {
   double max_abs = 0;            // largest |difference| of a logit
+  double rms = 0;         // root mean square difference
   double rel_l2 = 0;             // |difference| / |golden| over all logits
   double logit_std = 0;          // standard deviation of the golden's logits
   double top1 = 1;               // positions whose largest logit is the golden's

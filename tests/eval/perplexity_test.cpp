@@ -1,0 +1,36 @@
+#include "eval/perplexity.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "models/model.h"
+#include "support/models.h"
+
+namespace duan::eval {
+namespace {
+
+TEST(Perplexity, NegativeLogLikelihoodIsMinusLogSoftmax) {
+  const std::vector<float> logits = {0, std::log(2.0f), std::log(5.0f)};
+  EXPECT_NEAR(negative_log_likelihood(logits, 1), std::log(8.0 / 2), 1e-6);
+  const std::vector<float> large = {1000, 999};
+  EXPECT_NEAR(negative_log_likelihood(large, 1), std::log(1 + std::exp(1.0)), 1e-9);
+}
+
+TEST(Perplexity, PredictsAllButTheFirstTokenOfEachSequence) {
+  const models::Model model = models::Model::open(test::data_dir() / "models" / "qwen3-tied");
+  engine::Options options;
+  options.context = 64;
+  options.threads = 1;
+  const auto engine = engine::make_native(model.graph, model.checkpoint, options);
+  const std::vector<std::vector<int64_t>> sequences = {{1, 2, 3, 4}, {9}, {5, 6}};
+  const Perplexity result = perplexity(*engine, sequences);
+  EXPECT_EQ(result.tokens, 4);
+  EXPECT_GT(result.perplexity, 1);
+  EXPECT_GT(result.standard_error, 0);
+  EXPECT_THROW(perplexity(*engine, {{1}}), Error);
+}
+
+}  // namespace
+}  // namespace duan::eval

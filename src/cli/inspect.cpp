@@ -1,0 +1,129 @@
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "inspect/kernel_choices.h"
+#include "inspect/summary.h"
+namespace duan::cli {
+namespace {
+
+struct InspectOptions {
+  ModelOptions model;
+  bool graph = false, kernels = false, tensors = false, json = false;
+};
+
+std::string size_text(int64_t bytes) {
+  const auto n = static_cast<double>(bytes);
+  if (bytes >= 1'000'000'000) return fmt::format("{:.2f} GB", n * 1e-9);
+  if (bytes >= 1'000'000) return fmt::format("{:.1f} MB", n * 1e-6);
+  return fmt::format("{:.1f} kB", n * 1e-3);
+}
+
+std::string count_text(int64_t count) {
+  const auto n = static_cast<double>(count);
+  if (count >= 1'000'000'000) return fmt::format("{:.2f} B", n * 1e-9);
+  if (count >= 1'000'000) return fmt::format("{:.1f} M", n * 1e-6);
+  return fmt::format("{:.1f} k", n * 1e-3);
+}
+
+void print_summary(const models::Model& model, const inspect::Summary& s, const inspect::MemoryNeed& memory) {
+  const checkpoint::ModelConfig& config = model.config;
+  const auto line = [](std::string_view name, const std::string& value) { fmt::print("{:<13} {}\n", name, value); };
+  line("model", model.folder.string());
+  line("architecture", fmt::format("{} ({})", config.model_type, fmt::join(config.architectures, ", ")));
+  line("shape", fmt::format("{} layers, hidden {}, intermediate {}, vocabulary {}", s.layers, s.hidden, s.intermediate,
+                            s.vocab));
+  line("attention", fmt::format("{} heads over {} key/value heads of {}", s.heads, s.kv_heads, s.head_dim));
+  line("positions", fmt::format("{}, rope {}", config.max_position_embeddings, inspect::rope_text(config.rope)));
+  line("eos", fmt::format("{}", fmt::join(config.eos_token_ids, ", ")));
+  line("parameters", fmt::format("{}{}", count_text(s.parameters()),
+                                 s.head_tied ? ", the head is the embedding's matrix, counted once" : ""));
+  for (const inspect::Part& part : s.parts) {
+    line("  " + part.name,
+         fmt::format("{:>9} {:>10}  {:4.1f} %", count_text(part.parameters), size_text(part.bytes),
+                     100.0 * static_cast<double>(part.bytes) / static_cast<double>(s.weight_bytes())));
+  }
+  std::vector<std::string> dtypes;
+  for (const auto& [dtype, bytes] : s.bytes_per_dtype) dtypes.push_back(fmt::format("{} {}", dtype, size_text(bytes)));
+  line("weights", fmt::format("{} ({})", size_text(s.weight_bytes()), fmt::join(dtypes, ", ")));
+  if (!s.unused.empty()) {
+    line("unused", fmt::format("{} in {} tensors of the checkpoint: {}{}", size_text(s.unused_bytes()), s.unused.size(),
+                               printable(s.unused[0].name), s.unused.size() > 1 ? ", ..." : ""));
+  }
+  line("memory", fmt::format("for {} positions: weights {} + KV cache {} in f32 or {} in bf16", memory.context,
+                             size_text(memory.weights), size_text(memory.kv_f32), size_text(memory.kv_bf16)));
+}
+
+void print_kernels(const std::vector<inspect::KernelChoice>& choices) {
+  std::vector<std::string_view> isas;
+  for (const Isa isa : cpu_isas()) isas.push_back(isa_name(isa));
+  fmt::print("{}: {}\n", cpu_model_name().empty() ? "processor" : cpu_model_name(), fmt::join(isas, ", "));
+  for (const inspect::KernelChoice& choice : choices) {
+    fmt::print("{} ({}): {}\n", choice.operation, choice.operands, choice.chosen);
+    for (const kernels::Rejection& rejection : choice.rejected) {
+      fmt::print("    not {}: {}\n", rejection.name, rejection.reason);
+    }
+  }
+}
+
+void print_tensors(const models::Model& model) {
+  for (const checkpoint::TensorInfo& tensor : model.checkpoint.tensors()) {
+    fmt::print("{:<5} {:<18} {:>10}  {}\n", dtype_name(tensor.dtype), to_string(tensor.shape),
+               size_text(static_cast<int64_t>(tensor.bytes)), printable(tensor.name, 512));
+  }
+}
+
+Json tensors_json(const models::Model& model) {
+  Json list = Json::array();
+  for (const checkpoint::TensorInfo& tensor : model.checkpoint.tensors()) {
+    list.push_back({{"name", tensor.name},
+                    {"dtype", dtype_name(tensor.dtype)},
+                    {"shape", tensor.shape},
+                    {"bytes", tensor.bytes},
+                    {"file", tensor.file.filename().string()}});
+  }
+  return list;
+}
+
+void inspect_model(const InspectOptions& options) {
+  const models::Model model = models::Model::open(model_folder(options.model.model));
+  const inspect::Summary summary = inspect::summarize(model);
+  const int64_t context = options.model.context > 0 ? options.model.context
+                                                    : std::min(model.config.max_position_embeddings, kDefaultContext);
+  const inspect::MemoryNeed memory = inspect::memory_need(model, summary, context);
+  if (options.json) {
+    Json json = inspect::to_json(model, summary, memory);
+    json["tensors"] = tensors_json(model);
+    json["kernels"] = inspect::to_json(inspect::kernel_choices(model));
+    json["graph"] = ir::print(model.graph);
+    fmt::print("{}\n", to_text(json));
+    return;
+  }
+  if (options.graph) fmt::print("{}", ir::print(model.graph));
+  if (options.kernels) print_kernels(inspect::kernel_choices(model));
+  if (options.tensors) print_tensors(model);
+  if (!options.graph && !options.kernels && !options.tensors) print_summary(model, summary, memory);
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app) {
+  auto options = std::make_shared<InspectOptions>();
+  CLI::App* command = app.add_subcommand("inspect", "Show what a model is made of and what it needs");
+  add_model_argument(*command, options->model);
+  command->add_option("-c,--ctx-size", options->model.context, "Positions to state the memory for")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command->add_flag("--graph", options->graph, "The graph, one node a line");
+  command->add_flag("--kernels", options->kernels, "Which kernels run on this machine, and why not the others");
+  command->add_flag("--tensors", options->tensors, "The tensors of the checkpoint");
+  command->add_flag("--json", options->json, "Everything as one JSON object");
+  command->footer("Example: duan inspect models/demo --kernels");
+  command->callback([options] { inspect_model(*options); });
+}
+
+}  // namespace duan::cli

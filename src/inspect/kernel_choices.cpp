@@ -1,0 +1,57 @@
+#include "inspect/kernel_choices.h"
+
+#include <fmt/format.h>
+
+#include <set>
+
+#include "kernels/attention.h"
+#include "kernels/linear.h"
+#include "kernels/rows.h"
+
+namespace duan::inspect {
+
+std::vector<KernelChoice> kernel_choices(const models::Model& model) {
+  const ir::Graph& graph = model.graph;
+  std::set<DType> weight_dtypes;
+  std::set<int64_t> head_dims;
+  for (const ir::Node& node : graph.nodes) {
+    if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
+      weight_dtypes.insert(model.checkpoint.find(graph.weight(linear->weight).name)->dtype);
+    } else if (std::holds_alternative<ir::Attention>(node.op)) {
+      head_dims.insert(graph.value(node.inputs[0]).type.dims.at(3).extent);
+    }
+  }
+
+  std::vector<KernelChoice> choices;
+  for (const DType weight : weight_dtypes) {
+    for (const DType x : {DType::f32, DType::bf16}) {
+      choices.push_back({"linear", fmt::format("{} weights, {} activations", dtype_name(weight), dtype_name(x)),
+                         kernels::select_linear(weight, x).name, kernels::explain_linear(weight, x)});
+    }
+  }
+  for (const int64_t head_dim : head_dims) {
+    for (const DType kv : {DType::f32, DType::bf16}) {
+      choices.push_back({"attention", fmt::format("{} cache, head_dim {}", dtype_name(kv), head_dim),
+                         kernels::select_attention(kv, head_dim).name, kernels::explain_attention(kv, head_dim)});
+    }
+  }
+  choices.push_back({"rows", "norms, rotation, gating, sums", kernels::select_rows().name, kernels::explain_rows()});
+  return choices;
+}
+
+Json to_json(const std::vector<KernelChoice>& choices) {
+  Json list = Json::array();
+  for (const KernelChoice& choice : choices) {
+    Json rejected = Json::array();
+    for (const kernels::Rejection& rejection : choice.rejected) {
+      rejected.push_back({{"name", rejection.name}, {"reason", rejection.reason}});
+    }
+    list.push_back({{"operation", choice.operation},
+                    {"operands", choice.operands},
+                    {"chosen", choice.chosen},
+                    {"rejected", std::move(rejected)}});
+  }
+  return list;
+}
+
+}  // namespace duan::inspect

@@ -1,1 +1,3 @@
-duan_test(base/base_test.cpp DEPENDS duan::base)
+foreach(name cpu error json log mapped_file thread_pool utf8)
+  duan_test(base/${name}_test.cpp DEPENDS duan::base)
+endforeach()

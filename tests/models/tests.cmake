@@ -1,0 +1,3 @@
+foreach(name model registry)
+  duan_test(models/${name}_test.cpp DEPENDS duan::models)
+endforeach()

@@ -1,0 +1,3 @@
+foreach(name dtype shape weight)
+  duan_test(tensor/${name}_test.cpp DEPENDS duan::tensor)
+endforeach()

@@ -10,7 +10,7 @@ LANGUAGES = ("zh", "en")
 class Intent:
     """One thing that can be asked. questions, heldout, answers and keys are by language."""
     name: str
-    kind: str  # "smalltalk", "facts", "duan", "concepts" or "pairs": the file it is from
+    kind: str  # "smalltalk", "facts", "duan", "concepts" or "pairs": the files it is from
     questions: dict = dataclasses.field(default_factory=lambda: {"zh": [], "en": []})
     heldout: dict = dataclasses.field(default_factory=lambda: {"zh": [], "en": []})
     answers: dict = dataclasses.field(default_factory=lambda: {"zh": [], "en": []})
@@ -25,8 +25,11 @@ def split_questions(text):
 
 
 def read_file(kind):
+    """All intents of a kind, from <kind>.txt or <kind>_*.txt."""
     intents = []
-    for number, line in enumerate((CORPUS / f"{kind}.txt").read_text(encoding="utf-8").splitlines(), 1):
+    lines = [(path.name, number, line) for path in sorted(CORPUS.glob(f"{kind}*.txt"))
+             for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1)]
+    for file, number, line in lines:
         if not line.strip() or line.startswith("#"):
             continue
         if line.startswith("= "):
@@ -35,7 +38,7 @@ def read_file(kind):
         label, _, text = line.partition(": ")
         field, _, language = label.partition(".")
         if language not in LANGUAGES or not text:
-            raise SystemExit(f"{kind}.txt:{number}: expected '<field>.zh: text' or '<field>.en: text', found {line!r}")
+            raise SystemExit(f"{file}:{number}: expected '<field>.zh: text' or '<field>.en: text', found {line!r}")
         intent = intents[-1]
         if field == "q":
             for question in split_questions(text):
@@ -52,7 +55,7 @@ def read_file(kind):
         elif field == "eg":
             intent.example[language].append(text)
         else:
-            raise SystemExit(f"{kind}.txt:{number}: unknown field {field!r}")
+            raise SystemExit(f"{file}:{number}: unknown field {field!r}")
     for intent in intents:
         for language in LANGUAGES:
             for answer in intent.answers[language]:

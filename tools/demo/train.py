@@ -161,18 +161,19 @@ def main():
                                    adjust_lr_fn="original"),
                   torch.optim.AdamW(others, lr=options.rate, betas=(0.9, 0.98), weight_decay=0.0)]
     rates = (options.matrix_rate, options.rate)
-    step, seen, spent = 0, 0, 0.0
+    step, seen, spent, worked = 0, 0, 0.0, 0.0
     if options.resume:
         state = torch.load(options.work / "checkpoint.pt", weights_only=True)
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
-        step, seen, spent = state["step"], state["seen"], state["spent"]
+        step, seen, spent, worked = state["step"], state["seen"], state["spent"], state["worked"]
     source = batches(rows, options.batch_tokens, options.seed + 1)
     for _ in range(step):
         next(source)
 
-    started, mean = time.time(), None
+    started, mean = time.time() - spent, None
+    worked = worked - time.process_time()
     while step < (options.stop_at or options.steps):
         scale = min(1.0, (step + 1) / options.warmup) * 0.5 * (1 + math.cos(math.pi * step / options.steps))
         for optimizer, rate in zip(optimizers, rates):
@@ -191,11 +192,12 @@ def main():
         seen += ids.numel()
         mean = loss.item() if mean is None else 0.95 * mean + 0.05 * loss.item()
         if step % 20 == 0:
-            now = spent + time.time() - started
-            print(f"step {step} loss {mean:.4f} tokens {seen} seconds {now:.0f} tokens/s {seen / now:.0f}", flush=True)
+            now = time.time() - started
+            print(f"step {step} loss {mean:.4f} tokens {seen} seconds {now:.0f} CPU seconds "
+                  f"{worked + time.process_time():.0f} tokens/s {seen / now:.0f}", flush=True)
         if step % options.save_every == 0 or step == options.steps:
             state = {"model": model.state_dict(), "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                     "step": step, "seen": seen, "spent": spent + time.time() - started}
+                     "step": step, "seen": seen, "spent": time.time() - started, "worked": worked + time.process_time()}
             torch.save(state, options.work / "checkpoint.tmp")
             os.replace(options.work / "checkpoint.tmp", options.work / "checkpoint.pt")
             write_model(model, tokenizer, options.out)

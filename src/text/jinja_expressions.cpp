@@ -402,11 +402,11 @@ void ExpressionParser::arguments(Expression& node) {
       if (at_operator(")")) break;
     }
     first = false;
+    if (node.children.size() + node.keywords.size() > kMaxArguments) fail("more than 255 arguments");
     if (at_operator("*") || at_operator("**")) fail("arguments by * and ** are not supported");
     if (current().type == TokenType::Name && tokens_[at_ + 1].is(TokenType::Operator, "=")) {
       std::string name = next().text;
       next();
-      if (node.keywords.size() == kMaxArguments) fail("more than 255 arguments");
       for (const Keyword& known : node.keywords) {
         if (known.name == name) fail(fmt::format("argument '{}' is given twice", printable(name, 40)));
       }

@@ -525,9 +525,10 @@ int find_filter(std::string_view name) {
   return found == std::end(kFilters) ? -1 : static_cast<int>(found - std::begin(kFilters));
 }
 
-// map('map', 'map', ...) nests without limit in the template's own depth, but each level takes an argument away.
+// map('map', 'map', ...) calls itself once for each argument.
 Value call_filter(int filter, const Value& input, Arguments arguments, Meter& meter) {
   meter.step();
+  const Meter::Nesting nesting(meter);
   return kFilters[filter].filter(input, arguments, meter);
 }
 

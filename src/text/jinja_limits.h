@@ -52,11 +52,29 @@ class Meter {
   }
   void release(size_t bytes) noexcept { live_ -= bytes; }
 
+  // One level of a filter that calls a filter, while it lives.
+  class Nesting {
+   public:
+    explicit Nesting(Meter& meter) : meter_(meter) {
+      if (meter_.nesting_ >= meter_.limits.depth) {
+        throw Error(fmt::format("filters call each other deeper than {} levels", meter_.limits.depth));
+      }
+      ++meter_.nesting_;
+    }
+    ~Nesting() { --meter_.nesting_; }
+    Nesting(const Nesting&) = delete;
+    Nesting& operator=(const Nesting&) = delete;
+
+   private:
+    Meter& meter_;
+  };
+
   const TemplateLimits limits;
 
  private:
   uint64_t steps_ = 0;
   size_t live_ = 0;
+  int nesting_ = 0;
 };
 
 }  // namespace jinja

@@ -93,6 +93,9 @@ std::vector<Hostile> hostile_templates() {
        "deeper than 64"},
       {"RecursiveMacroInDeepExpression",
        "{% macro m() %}{{ " + times(40, "(1,") + "m()" + times(40, ")") + " }}{% endmacro %}{{ m() }}", "too deep"},
+      {"MapOfMaps", "{{ 'a' | map(" + times(200, "'map',") + "'map') | list }}",
+       "filters call each other deeper than 64"},
+      {"ManyArguments", "{{ range(" + times(300, "1,") + "1) }}", "more than 255 arguments"},
       {"DeepValues", "{% set ns = namespace(x=[]) %}{% for i in range(100000) %}{% set ns.x = [ns.x] %}{% endfor %}",
        "nested deeper than 64"},
       // Size and time.

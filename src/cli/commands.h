@@ -6,9 +6,14 @@
 
 namespace duan::cli {
 
+void add_bench(CLI::App& app);
+void add_chat(CLI::App& app);
 void add_compare(CLI::App& app);
 void add_eval(CLI::App& app);
+void add_inspect(CLI::App& app);
 void add_run(CLI::App& app);
+void add_template(CLI::App& app);
+void add_tokenize(CLI::App& app);  // and detokenize
 
 // What main() returns for a command that ran but whose answer is "no" (compare beyond its tolerance): exit code 1
 // without an error message.

@@ -2,7 +2,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include "base/error.h"
 #include "base/log.h"
@@ -18,10 +21,16 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of every command");
   duan::cli::add_run(app);
+  duan::cli::add_chat(app);
   duan::cli::add_eval(app);
   duan::cli::add_compare(app);
+  duan::cli::add_inspect(app);
+  duan::cli::add_bench(app);
+  duan::cli::add_tokenize(app);
+  duan::cli::add_template(app);
   try {
     app.parse(argc, argv);
+    if (std::fflush(stdout) != 0) throw duan::Error(std::strerror(errno), "stdout");
     return kDone;
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
@@ -32,6 +41,7 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_DFL);  // output nobody reads ends the program quietly, whatever the parent ignored
   duan::set_warning_sink([](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
   try {
     return run(argc, argv);

@@ -1,28 +1,96 @@
+// duan run: one prompt, one answer.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "cli/commands.h"
-#include "cli/model_options.h"
-#include "engine/generate.h"
+#include "cli/lines.h"
+#include "cli/responder.h"
+#include "cli/terminal.h"
+#include "engine/memory.h"
 
 namespace duan::cli {
 namespace {
 
 struct RunOptions {
   ModelOptions model;
-  std::string ids;
-  int64_t max_tokens = -1;
+  GenerationFlags generation;
+  std::string prompt, file, ids;
+  bool raw = false, json = false;
 };
 
+// From the command line, a file and stdin, in this order. Usage error if there
+// is none.
+std::string prompt_of(const RunOptions& options) {
+  std::string prompt = options.file.empty() ? options.prompt : read_file(options.file, kMaxInputBytes);
+  if (stdin_is_given()) {
+    const std::string piped = read_stdin();
+    if (!prompt.empty() && !piped.empty()) prompt += "\n\n";
+    prompt += piped;
+  }
+  if (!options.raw) {
+    while (prompt.ends_with('\n')) prompt.pop_back();
+  }
+  if (prompt.empty()) {
+    throw CLI::ValidationError("prompt", "there is none; give a text, -f FILE, or stdin (duan chat converses)");
+  }
+  return prompt;
+}
+
+Json to_json(const RunOptions& options, const Answer& answer, const Responder& responder) {
+  Json json = {{"model", options.model.model}, {"prompt_ids", answer.prompt_ids}, {"ids", answer.ids}};
+  if (options.ids.empty()) json["text"] = answer.content;
+  if (!answer.reasoning.empty()) json["reasoning"] = answer.reasoning;
+  json["finish_reason"] = std::string(engine::finish_name(answer.finish));
+  json["seed"] = answer.seed;
+  json["timings"] = timings_json(answer, responder);
+  json["peak_rss_bytes"] = engine::peak_resident();
+  return json;
+}
+
 void run(const RunOptions& options) {
-  const models::Model model = models::Model::open(model_folder(options.model.model));
-  const auto engine = make_engine(model, options.model);
-  engine::Sampler sampler({}, {});
-  const auto prompt = parse_ids(options.ids, "--ids");
-  const engine::Generated result =
-      engine::generate(*engine, prompt, sampler, {.max_tokens = options.max_tokens, .stop_ids = {}, .cancel = nullptr});
-  fmt::print("{}\n", fmt::join(result.ids, ","));
+  using Input = Responder::Input;
+  const Input input = !options.ids.empty() ? Input::ids : options.raw ? Input::text : Input::conversation;
+  if (input != Input::conversation && !options.generation.system.empty()) {
+    throw CLI::ValidationError("--system", "needs a chat template: not with --raw or --ids");
+  }
+  if (input == Input::ids && !options.generation.stop_strings.empty()) {
+    throw CLI::ValidationError("--stop", "needs text: with --ids there is --stop-ids");
+  }
+  const std::string prompt = input == Input::ids ? "" : prompt_of(options);
+  Responder responder(options.model, options.generation, input);
+
+  AnswerPrinter printer(AnswerPrinter::style_for_stdout(options.generation.think == "on"));
+  const auto show = [&](Part part, std::string_view text) {
+    if (!options.json) print_now(printer.piece(part, text));
+  };
+  Answer answer;
+  {
+    Interruptible interruptible;
+    if (input == Input::ids) {
+      answer = responder.continue_ids(parse_ids(options.ids, "--ids"), &interrupted());
+    } else if (input == Input::text) {
+      answer = responder.continue_text(prompt, show, &interrupted());
+    } else {
+      Json messages = Json::array();
+      if (const std::string& system = options.generation.system; !system.empty()) {
+        messages.push_back({{"role", "system"}, {"content", utf8::replace_invalid(system)}});
+      }
+      messages.push_back({{"role", "user"}, {"content", utf8::replace_invalid(prompt)}});
+      answer = responder.answer(messages, show, &interrupted());
+    }
+  }
+  if (options.json) {
+    print_now(to_text(to_json(options, answer, responder)) + "\n");
+  } else if (input == Input::ids) {
+    print_now(fmt::format("{}\n", fmt::join(answer.ids, ",")));
+  } else {
+    print_now(printer.finish());
+  }
+  if (options.generation.stats) print_stats(answer, responder);
+  if (answer.finish == engine::Finish::cancelled) die_of_interrupt();
 }
 
 }  // namespace
@@ -31,9 +99,22 @@ void add_run(CLI::App& app) {
   auto options = std::make_shared<RunOptions>();
   CLI::App* command = app.add_subcommand("run", "Answer one prompt");
   add_model_argument(*command, options->model);
-  command->add_option("--ids", options->ids, "Token ids instead of a prompt: 1,2,3");
-  command->add_option("-n,--predict,--max-tokens", options->max_tokens, "Tokens to generate at most");
+  auto* prompt =
+      command->add_option("prompt,-p,--prompt", options->prompt, "What to answer; what stdin has follows it");
+  auto* file = command->add_option("-f,--file", options->file, "Read the prompt from a file")->excludes(prompt);
+  auto* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
+  command->add_option("--ids", options->ids, "Continue token ids: 1,2,3; prints ids, needs no tokenizer")
+      ->excludes(prompt, file, raw);
+  command->add_flag("--json", options->json, "One JSON object: text, ids, finish_reason, timings, ...");
+  add_generation_flags(*command, options->generation);
   add_engine_options(*command, options->model);
+  command->footer(
+      "Examples: duan run demo \"hello\"\n"
+      "          duan run Qwen3-1.7B -p \"Summarise this:\" --temp 0.7 --stats "
+      "< article.txt\n"
+      "          duan run Qwen3-1.7B --think off --json \"one plus one?\"\n"
+      "          duan run demo --raw \"Once upon a time\" -n 50 --stop \".\"\n"
+      "Ctrl-C ends the answer early.");
   command->callback([options] { run(*options); });
 }
 

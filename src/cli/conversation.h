@@ -1,0 +1,34 @@
+// The messages of a chat, and keeping them in a file.
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+
+namespace duan::cli {
+
+class Conversation {
+ public:
+  void set_system(const std::string& text);  // the first message; an empty text removes it
+  std::string system() const;
+  void clear();  // all but the system message
+  void add_user(const std::string& text) { add("user", text); }
+  void add_assistant(const std::string& text) { add("assistant", text); }
+
+  // Takes the last user message and what came after it away and gives its text; nothing to take gives "".
+  std::string take_last_turn();
+
+  const Json& messages() const { return messages_; }
+
+  // {"messages": [{"role", "content"}, ...]}. Both throw Error naming the file; a failed load changes nothing.
+  void save(const std::filesystem::path& file) const;
+  void load(const std::filesystem::path& file);
+
+ private:
+  void add(const char* role, const std::string& text);
+
+  Json messages_ = Json::array();
+};
+
+}  // namespace duan::cli

@@ -1,0 +1,50 @@
+// Running the built program as its users do: with pipes, or on a terminal.
+#pragma once
+
+#include <sys/types.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+namespace duan::test {
+
+struct ProgramResult {
+  int exit_code = -1;  // -1: ended by `signal`
+  int signal = 0;
+  std::string out, err;
+};
+
+using Environment = std::map<std::string, std::string>;  // added to the test's own
+
+// Runs duan with `arguments` and `input` on stdin (then closed). Kills it and throws std::runtime_error after
+// `timeout_seconds`.
+ProgramResult run_duan(const std::vector<std::string>& arguments, const std::string& input = "",
+                       const Environment& environment = {}, int timeout_seconds = 60);
+
+// duan on a pseudo terminal of 24 rows and 80 columns.
+class TerminalProgram {
+ public:
+  TerminalProgram(const std::vector<std::string>& arguments, const Environment& environment);
+  ~TerminalProgram();  // kills it if it still runs
+  TerminalProgram(const TerminalProgram&) = delete;
+  TerminalProgram& operator=(const TerminalProgram&) = delete;
+
+  void type(const std::string& bytes);
+  // Everything the program wrote since the last call, up to and including `text`. Throws std::runtime_error if `text`
+  // does not come in `timeout_seconds`.
+  std::string wait_for(const std::string& text, int timeout_seconds = 30);
+  void resize(unsigned short rows, unsigned short columns);
+  void kill(int signal);
+  int wait();     // the exit code, or -signal
+  bool echoes();  // is the terminal in its normal mode?
+
+ private:
+  bool read_more(int timeout_ms);
+
+  int terminal_ = -1;
+  pid_t process_ = -1;
+  std::string seen_;
+};
+
+}  // namespace duan::test

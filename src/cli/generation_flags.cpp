@@ -22,7 +22,9 @@ void add_generation_flags(CLI::App& command, GenerationFlags& f) {
   command.add_option("--frequency-penalty", f.frequency_penalty, "The same, as often as the token is there");
   command.add_option("-s,--seed", f.seed, "Seed of the sampling (default: random; --stats and --json show it)");
   command.add_flag("--greedy", f.greedy, "Always the most probable token")->excludes("--temp");
-  command.add_option("--stop", f.stop_strings, "End the answer before this text; may be given several times")
+  command
+      .add_option("--stop", f.stop_strings,
+                  "End the answer (not its thinking) before this text; may be given several times")
       ->allow_extra_args(false)
       ->type_name("TEXT");
   command.add_option("--stop-ids", f.stop_ids, "End the answer at these token ids too: 1,2,3");

@@ -114,7 +114,7 @@ void add_run(CLI::App& app) {
       "< article.txt\n"
       "          duan run Qwen3-1.7B --think off --json \"one plus one?\"\n"
       "          duan run demo --raw \"Once upon a time\" -n 50 --stop \".\"\n"
-      "Ctrl-C ends the answer early.");
+      "Ctrl-C ends the answer early. In a loop that reads lines itself, add </dev/null: a piped stdin is read whole.");
   command->callback([options] { run(*options); });
 }
 

@@ -25,6 +25,14 @@ std::string token_text(const text::Tokenizer& tokenizer, int64_t id) {
   return utf8::replace_invalid(tokenizer.token_bytes(id));
 }
 
+// For people: part of a character as its bytes.
+std::string quoted(std::string_view bytes) {
+  if (utf8::is_valid(bytes)) return printable(bytes, bytes.size() * 4);
+  std::string out;
+  for (const char byte : bytes) out += fmt::format("\\x{:02x}", static_cast<unsigned char>(byte));
+  return out;
+}
+
 std::vector<int64_t> encode(const text::Tokenizer& tokenizer, const TokenizeOptions& options, std::string_view text) {
   return options.plain ? tokenizer.encode_plain(text) : tokenizer.encode(text, !options.no_special);
 }
@@ -49,10 +57,7 @@ void tokenize(const TokenizeOptions& options) {
   } else if (options.ids_only) {
     fmt::print("{}\n", fmt::join(ids, ","));
   } else {
-    for (const int64_t id : ids) {
-      const std::string_view bytes = tokenizer.token_bytes(id);
-      fmt::print("{:>7}  \"{}\"\n", id, printable(bytes, bytes.size() * 4));
-    }
+    for (const int64_t id : ids) fmt::print("{:>7}  \"{}\"\n", id, quoted(tokenizer.token_bytes(id)));
   }
 }
 

@@ -185,5 +185,15 @@ TEST_F(Chat, RemembersWhatWasTyped) {
   program.wait_for("你好.\r\n");
 }
 
+TEST(ChatDemo, ConversesInChinese) {
+  const std::string demo = (test::source_dir() / "models" / "demo").string();
+  const auto result = run_duan({"chat", demo, "--greedy"}, "你好\n你能做什么？\n");
+  EXPECT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_GE(std::count(result.out.begin(), result.out.end(), '\n'), 2);
+  EXPECT_GT(result.out.size(), 20u) << result.out;
+  EXPECT_EQ(result.out.find("think>"), std::string::npos) << result.out;
+  EXPECT_EQ(result.out.find('\x1b'), std::string::npos) << result.out;
+}
+
 }  // namespace
 }  // namespace duan

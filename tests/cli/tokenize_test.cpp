@@ -26,6 +26,8 @@ TEST_F(Tokenize, ListsIdsAndTokens) {
   const auto result = run_duan({"tokenize", model_, "the<|end|>"});
   EXPECT_EQ(result.exit_code, 0) << result.err;
   EXPECT_NE(result.out.find("    700  \"<|end|>\"\n"), std::string::npos) << result.out;
+  const auto part = run_duan({"tokenize", model_, "😀"});  // no token for it: single bytes
+  EXPECT_NE(part.out.find("\"\\xf0\""), std::string::npos) << part.out;
 }
 
 TEST_F(Tokenize, GivesIdsAndTextBack) {

@@ -88,7 +88,10 @@ Summary summarize(const models::Model& model) {
     const std::vector<ir::WeightId> weights = ir::weights_of(node.op);
     if (weights.empty()) continue;
     const std::string part = part_of(graph, id, projections);
-    if (part == "mlp") summary.intermediate = std::max(summary.intermediate, width);
+    const ir::ValueInfo& operand = graph.value(node.inputs[0]);
+    const bool after_norm =
+        operand.producer >= 0 && std::holds_alternative<ir::RmsNorm>(graph.node(operand.producer).op);
+    if (part == "mlp" && !after_norm) summary.intermediate = std::max(summary.intermediate, ir::width(operand.type));
     for (const ir::WeightId weight_id : weights) {
       const ir::WeightInfo& info = graph.weight(weight_id);
       const auto [at, is_new] = part_of_weight.emplace(info.name, part);

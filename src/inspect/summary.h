@@ -22,7 +22,7 @@ struct Summary {
   int64_t layers = 0;                              // attention nodes
   int64_t hidden = 0, vocab = 0;                   // widths of the embedding and of the logits
   int64_t heads = 0, kv_heads = 0, head_dim = 0;   // of the first layer
-  int64_t intermediate = 0;                        // the widest projection that is neither attention's nor the head
+  int64_t intermediate = 0;                        // what the second projection of an mlp reads
   bool head_tied = false;                          // the head multiplies by a matrix that the embedding reads, too
   std::vector<Part> parts;                         // those that the model has, in the order above
   std::map<std::string, int64_t> bytes_per_dtype;  // of the weights that the graph uses

@@ -1,0 +1,1 @@
+duan_test(bench/bench_test.cpp DEPENDS duan::bench)

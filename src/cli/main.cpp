@@ -15,6 +15,13 @@ namespace {
 
 constexpr int kDone = 0, kError = 1, kUsage = 2;
 
+// Weights are mapped: a file cut short while in use shows as SIGBUS, at any instruction. Only async-signal-safe calls.
+extern "C" void on_bus_error(int) {
+  constexpr char kMessage[] = "error: a mapped model file was cut short or cannot be read any more\n";
+  [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
+  ::_exit(kError);
+}
+
 int run(int argc, char** argv) {
   CLI::App app("duan (端): Qwen3 from a Hugging Face checkpoint to a fast local deployment", "duan");
   app.set_version_flag("--version", "duan " DUAN_VERSION);
@@ -42,6 +49,7 @@ int run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);  // output nobody reads ends the program quietly, whatever the parent ignored
+  std::signal(SIGBUS, on_bus_error);
   duan::set_warning_sink([](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
   try {
     return run(argc, argv);

@@ -5,21 +5,26 @@ ARGS ?=
 BUILD := build/release
 DUAN := $(BUILD)/bin/duan
 
-.PHONY: help build chat test asan tsan fuzz format lint check-includes check-isa clean
+.PHONY: help configure build all chat test asan tsan fuzz format lint check-includes check-isa clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-build:  ## install what is missing, then build the optimised program, build/release/bin/duan
+configure:
 	@scripts/setup
 	@test -f $(BUILD)/build.ninja || cmake --preset release
+
+build: configure  ## install what is missing, then build the optimised program, build/release/bin/duan
+	@cmake --build --preset release -j $(JOBS) --target duan
+
+all: configure  ## the same with the tests and the programs of benchmarks/
 	@cmake --build --preset release -j $(JOBS)
 
 chat:  ## build, then talk to the demo model (MODEL=folder for another, ARGS for options); reads a pipe, too
 	@$(MAKE) --no-print-directory build </dev/null >&2
 	@$(DUAN) chat $(MODEL) $(ARGS)
 
-test: build  ## build, then run all tests
+test: all  ## build everything, then run all tests
 	@ctest --preset release -j 2
 
 asan:  ## all tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -47,7 +52,7 @@ lint:  ## clang-tidy the sources that differ from HEAD (FILES=... for others, FI
 check-includes:  ## layers, file lengths, mirrored tests
 	@tools/check_includes.sh
 
-check-isa: build  ## wide registers stay in their kernels
+check-isa: all  ## wide registers stay in their kernels
 	@tools/check_isa.sh $(BUILD)
 
 clean:  ## remove everything that was built

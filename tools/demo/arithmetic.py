@@ -14,9 +14,9 @@ OPERATIONS = {
 }
 FRAMES = {
     "zh": """{e}等于几 / {e}等于多少 / {e}是多少 / {e}= / {e}=? / {e} / 计算{e} / 算一下{e} / 帮我算{e} / {e}得多少 / {e}得几 / {e}的结果是什么 /
-请计算{e} / {e}是几 / 请问{e}等于多少 / 你会算{e}吗 / 那{e}呢 / {e}等于？ / ~麻烦算算{e} / ~{e}的答案是多少 / ~求{e}""",
+请计算{e} / {e}是几 / 请问{e}等于多少 / 你会算{e}吗 / 那{e}呢 / {e}等于？ / 求一下{e} / {e}答案是几 / 麻烦计算{e} / {e}的答案 / ~麻烦算算{e} / ~{e}的答案是多少 / ~求{e}""",
     "en": """what is {e} / {e} / {e}= / {e} = ? / what's {e} / calculate {e} / compute {e} / how much is {e} / {e} equals what / please calculate {e} /
-what does {e} equal / can you calculate {e} / and {e} / tell me {e} / solve {e} / what do you get for {e} / ~give me the result of {e} /
+what does {e} equal / can you calculate {e} / and {e} / tell me {e} / solve {e} / what do you get for {e} / the result of {e} / work {e} out / could you calculate {e} / give me {e} / ~give me the result of {e} /
 ~work out {e} / ~could you compute {e}""",
 }
 

@@ -214,8 +214,11 @@ class Maker:
             if draw < 0.55:
                 return self.rng.choice(slots.ENGLISH_NAMES.split())
             return self.rng.choice(slots.SURNAMES) + "".join(self.rng.choices(slots.GIVEN, k=self.rng.choice((1, 2, 2))))
-        if self.rng.random() < 0.1:  # a made-up name, so that any sequence of letters can be copied
-            return cased("".join(self.rng.choice("bdfgklmnprstvz") + self.rng.choice("aeiou") for _ in range(self.rng.randint(2, 3))))
+        if self.rng.random() < 0.4:  # a made-up name, so that any sequence of letters can be copied
+            start = self.rng.choice(("", "", "A", "E", "I", "O"))
+            middle = "".join(self.rng.choice("b c d f g h j k l m n p r s t v w z br ch cl dr gr st th tr".split()) + self.rng.choice("a e i o u ai ea ie y".split())
+                             for _ in range(self.rng.randint(1, 3)))
+            return cased(start.lower() + middle + self.rng.choice(("", "", "l", "n", "r", "s", "m", "ck", "nd", "rt", "th", "x")))
         return self.rng.choice(slots.ENGLISH_NAMES.split())
 
     def statement(self, kind, asked, answered, held):

@@ -167,7 +167,7 @@ def main():
         model.load_state_dict(state["model"])
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
-        step, seen, spent, worked = state["step"], state["seen"], state["spent"], state["worked"]
+        step, seen, spent, worked = state["step"], state["seen"], state["spent"], state.get("worked", 0.0)
     source = batches(rows, options.batch_tokens, options.seed + 1)
     for _ in range(step):
         next(source)

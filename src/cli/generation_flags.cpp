@@ -20,7 +20,8 @@ void add_generation_flags(CLI::App& command, GenerationFlags& f) {
   command.add_option("--repeat-penalty", f.repeat_penalty, "Divide the logits of tokens seen before by this" + advised);
   command.add_option("--presence-penalty", f.presence_penalty, "Subtract from the logits of tokens in the answer");
   command.add_option("--frequency-penalty", f.frequency_penalty, "The same, as often as the token is there");
-  command.add_option("-s,--seed", f.seed, "Seed of the sampling (default: random; --stats and --json show it)");
+  command.add_option("-s,--seed", f.seed,
+                     "Seed of the sampling (default or negative: random; --stats and --json show it)");
   command.add_flag("--greedy", f.greedy, "Always the most probable token")->excludes("--temp");
   command
       .add_option("--stop", f.stop_strings,
@@ -47,7 +48,7 @@ engine::Sampling sampling_of(const GenerationFlags& flags, const checkpoint::Gen
   s.presence_penalty = flags.presence_penalty.value_or(s.presence_penalty);
   s.frequency_penalty = flags.frequency_penalty.value_or(s.frequency_penalty);
   // 32 bits survive every JSON reader.
-  s.seed = flags.seed ? *flags.seed : std::random_device()();
+  s.seed = flags.seed && *flags.seed >= 0 ? static_cast<uint64_t>(*flags.seed) : std::random_device()();
   engine::check(s);
   return s;
 }

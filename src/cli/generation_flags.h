@@ -16,7 +16,7 @@ struct GenerationFlags {
   int64_t max_tokens = -1;  // < 0: until the context is full
   std::optional<double> temperature, top_p, min_p, repeat_penalty, presence_penalty, frequency_penalty;
   std::optional<int64_t> top_k;
-  std::optional<uint64_t> seed;
+  std::optional<int64_t> seed;
   bool greedy = false;
   std::vector<std::string> stop_strings;
   std::string stop_ids;

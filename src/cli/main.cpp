@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "cli/commands.h"
+#include "cli/suggest.h"
 
 namespace {
 
@@ -20,6 +21,26 @@ extern "C" void on_bus_error(int) {
   constexpr char kMessage[] = "error: a mapped model file was cut short or cannot be read any more\n";
   [[maybe_unused]] const ssize_t ignored = ::write(STDERR_FILENO, kMessage, sizeof kMessage - 1);
   ::_exit(kError);
+}
+
+// "--tmep" -> "--temp": what the arguments nobody expected may have meant, in the commands that were named.
+std::string suggestion(const CLI::App& app) {
+  std::vector<std::string> known;
+  const CLI::App* command = &app;
+  while (command != nullptr) {
+    known.clear();
+    for (const CLI::App* sub : command->get_subcommands({})) known.push_back(sub->get_name());
+    for (const CLI::Option* option : command->get_options()) {
+      for (const std::string& name : option->get_lnames()) known.push_back("--" + name);
+    }
+    const std::vector<CLI::App*> named = command->get_subcommands();
+    command = named.empty() ? nullptr : named.front();
+  }
+  for (const std::string& argument : app.remaining(true)) {
+    const std::string name = argument.substr(0, argument.find('='));
+    if (const std::string best = duan::cli::nearest(name, known); !best.empty()) return best;
+  }
+  return "";
 }
 
 int run(int argc, char** argv) {
@@ -41,6 +62,9 @@ int run(int argc, char** argv) {
     return kDone;
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
+    if (const std::string best = code == 0 ? "" : suggestion(app); !best.empty()) {
+      fmt::print(stderr, "Did you mean {}?\n", best);
+    }
     return code == 0 ? kDone : kUsage;
   }
 }

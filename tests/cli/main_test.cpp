@@ -23,6 +23,11 @@ TEST(Program, ExplainsWrongUsageAndExitsWith2) {
   }
 }
 
+TEST(Program, SuggestsTheNearestFlagOrCommand) {
+  EXPECT_NE(run_duan({"run", "demo", "x", "--tmep", "0"}).err.find("Did you mean --temp?"), std::string::npos);
+  EXPECT_NE(run_duan({"caht", "demo"}).err.find("Did you mean chat?"), std::string::npos);
+}
+
 TEST(Program, PrintsHelpAndVersionToStdout) {
   for (const char* flag : {"--help", "--version"}) {
     const auto result = run_duan({flag});

@@ -30,5 +30,5 @@ class TemporaryDir {
 }  // namespace duan::test
 
 // For tests that need DUAN_REFERENCE_DIR: skips visibly where it is absent.
-#define DUAN_NEEDS_REFERENCE()                                                                      \
+#define DUAN_NEEDS_REFERENCE() \
   if (!::duan::test::reference_dir()) GTEST_SKIP() << "set DUAN_REFERENCE_DIR to run this comparison"

@@ -51,7 +51,7 @@ def value(a, operation, b):
 def operands(rng, heldout=False):
     """A sum within 100 (now and then somewhat above), or a line of the multiplication table."""
     while True:
-        operation = rng.choices("+-*/", (45, 30, 20, 5))[0]
+        operation = rng.choices("+-*/", (38, 43, 14, 5))[0]
         if operation == "+":
             top = rng.choices((10, 20, 99), (30, 15, 55))[0]
             a, b = rng.randint(0, top), rng.randint(0, top)

@@ -137,7 +137,7 @@ class Maker:
                     ("intent", intent.name), thought)
 
     def concept(self, intent, asked, answered, aspect=None):
-        aspect = aspect or self.rng.choices(("what", "why", "example"), (74, 16, 10))[0]
+        aspect = aspect or self.rng.choices(("what", "why", "example"), (62, 25, 13))[0]
         frames = {"what": slots.WHAT, "why": slots.WHY, "example": slots.EXAMPLE}[aspect]
         name = self.rng.choice(intent.names[asked])
         question = self.ask(asked, self.phrase(frames[asked]).replace("{x}", name))
@@ -366,7 +366,7 @@ def dialogue(maker):
         draw, turn = rng.random(), None
         if sums_only and draw < 0.9:
             turn = maker.sum(asked, answered)
-        elif turns and not forced and draw < 0.27:
+        elif turns and not forced and draw < 0.30:
             turn = maker.follow(turns[-1], rng.choices((turns[-1].language, asked), (85, 15))[0])
         elif draw < 0.36:
             kind = rng.choices(("name", "city", "colour"), (70, 15, 15))[0]

@@ -39,8 +39,8 @@ def duan_round(duan, model, threads):
     command = [duan, "bench", model, "-p", "512", "-n", "32", "-d", "16", "-t", str(threads), "-r", "1", "--compute",
                "bf16", "--json"]
     report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    rows = {row["test"]: row["tokens_per_second"]["median"] for row in report["results"]}
-    return rows["prefill"], rows["decode"]
+    rates = {row["test"]: row["tokens_per_second"] for row in report["tests"]}
+    return rates["prefill 512"], rates["decode 32 at 16"]
 
 
 def main():

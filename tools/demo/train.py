@@ -114,8 +114,7 @@ def write_model(model, tokenizer, out):
         "sliding_window": None, "tie_word_embeddings": True, "torch_dtype": "bfloat16", "use_cache": True,
         "use_sliding_window": False, "vocab_size": shape.vocab_size,
     }
-    generation = {"bos_token_id": end, "do_sample": True, "eos_token_id": [stop, end], "pad_token_id": end,
-                  "temperature": 0.7, "top_k": 20, "top_p": 0.8}
+    generation = {"bos_token_id": end, "do_sample": False, "eos_token_id": [stop, end], "pad_token_id": end}
     (out / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     (out / "generation_config.json").write_text(json.dumps(generation, indent=2) + "\n")
     weights = {name: value.detach().cpu().to(torch.bfloat16).contiguous() for name, value in model.state_dict().items()}

@@ -105,6 +105,7 @@ TEST_F(Chat, SaysThatTheContextIsFull) {
 }
 
 TEST_F(Chat, EditsChineseTextOnATerminal) {
+  DUAN_NEEDS_TERMINAL();
   TerminalProgram program({"chat", model_}, environment());
   program.wait_for("\x1b[?2004h");
   program.type("好你\x1b[D\x1b[D");  // to the beginning
@@ -122,6 +123,7 @@ TEST_F(Chat, EditsChineseTextOnATerminal) {
 }
 
 TEST_F(Chat, PastesSeveralLinesAsOneMessage) {
+  DUAN_NEEDS_TERMINAL();
   TerminalProgram program({"chat", model_}, environment());
   program.wait_for("\x1b[?2004h");
   program.type("\x1b[200~one\rtwo\x1b[201~\r");
@@ -133,6 +135,7 @@ TEST_F(Chat, PastesSeveralLinesAsOneMessage) {
 }
 
 TEST_F(Chat, CtrlCStopsTheAnswerAndNotTheProgram) {
+  DUAN_NEEDS_TERMINAL();
   TerminalProgram program({"chat", endless(), "-c", "1000000"}, environment());
   program.wait_for("\x1b[?2004h");
   program.type("a\r");
@@ -153,6 +156,7 @@ TEST_F(Chat, CtrlCStopsTheAnswerAndNotTheProgram) {
 }
 
 TEST_F(Chat, RestoresTheTerminalWhenASignalEndsIt) {
+  DUAN_NEEDS_TERMINAL();
   TerminalProgram program({"chat", model_}, environment());
   program.wait_for("\x1b[?2004h");
   program.wait_for("> ");
@@ -164,6 +168,7 @@ TEST_F(Chat, RestoresTheTerminalWhenASignalEndsIt) {
 }
 
 TEST_F(Chat, RemembersWhatWasTyped) {
+  DUAN_NEEDS_TERMINAL();
   {
     TerminalProgram program({"chat", model_}, environment());
     program.wait_for("\x1b[?2004h");

@@ -46,6 +46,7 @@ TEST(Program, NamesAMissingModelInOneLine) {
 }
 
 TEST(Program, ReportsAModelFileCutShortWhileInUse) {
+  DUAN_NEEDS_TERMINAL();
   const test::TemporaryDir dir;
   fs::copy(demo(), dir.path() / "model");
   test::TerminalProgram chat({"chat", (dir.path() / "model").string()}, {{"HOME", dir.path().string()}});

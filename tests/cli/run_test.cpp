@@ -188,6 +188,7 @@ TEST(Run, RefusesSamplingThatMakesNoSense) {
 }
 
 TEST(Run, AnswersInterruptedByCtrlCEndAsTheSignalDoes) {
+  DUAN_NEEDS_TERMINAL();
   test::TerminalProgram program({"run", model(true), "a", "-c", "1000000"}, {{"TERM", "xterm"}});
   program.wait_for("xyzyz");
   program.type("\x03");

@@ -110,6 +110,14 @@ ProgramResult run_duan(const std::vector<std::string>& arguments, const std::str
   return result;
 }
 
+bool has_terminals() {
+  int terminal = -1, program_side = -1;
+  if (::openpty(&terminal, &program_side, nullptr, nullptr, nullptr) != 0) return false;
+  ::close(terminal);
+  ::close(program_side);
+  return true;
+}
+
 TerminalProgram::TerminalProgram(const std::vector<std::string>& arguments, const Environment& environment) {
   Prepared prepared(arguments, environment);
   winsize size{24, 80, 0, 0};

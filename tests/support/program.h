@@ -22,6 +22,9 @@ using Environment = std::map<std::string, std::string>;  // added to the test's 
 ProgramResult run_duan(const std::vector<std::string>& arguments, const std::string& input = "",
                        const Environment& environment = {}, int timeout_seconds = 60);
 
+// Whether the system gives out pseudo terminals: a bare chroot without /dev/pts does not.
+bool has_terminals();
+
 // duan on a pseudo terminal of 24 rows and 80 columns.
 class TerminalProgram {
  public:
@@ -48,3 +51,7 @@ class TerminalProgram {
 };
 
 }  // namespace duan::test
+
+// For tests that need a terminal: skips visibly where there is none.
+#define DUAN_NEEDS_TERMINAL() \
+  if (!::duan::test::has_terminals()) GTEST_SKIP() << "no pseudo terminals here; is /dev/pts mounted?"

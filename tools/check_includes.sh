@@ -38,13 +38,13 @@ while IFS=: read -r file line included; do
   [[ -e src/$included ]] || fail "$file:$line: \"$included\" is not below src/"
   [[ $target == "$folder" || " ${allowed[$folder]-} " == *" $target "* ]] ||
     fail "$file:$line: $folder may not include $target (\"$included\")"
-done < <(grep -rnE --include='*.h' --include='*.cpp' --include='*.inc' '^#include "' src |
-         sed -E 's/^([^:]+:[0-9]+):#include "([^"]+)".*/\1:\2/')
+done <<<"$(grep -rnE --include='*.h' --include='*.cpp' --include='*.inc' '^#include "' src |
+         sed -E 's/^([^:]+:[0-9]+):#include "([^"]+)".*/\1:\2/')"
 
 while read -r lines file; do
   [[ $file == total || " ${generated[*]} " == *" $file "* ]] && continue
   ((lines <= max_lines)) || fail "$file: $lines lines, at most $max_lines"
-done < <(find src tests benchmarks fuzz tools -name '*.h' -o -name '*.cpp' -o -name '*.inc' | xargs wc -l)
+done <<<"$(find src tests benchmarks fuzz tools -name '*.h' -o -name '*.cpp' -o -name '*.inc' | xargs wc -l)"
 
 ir_lines=$(cat src/ir/*.h src/ir/*.cpp | wc -l)
 ((ir_lines <= max_ir_lines)) || fail "src/ir: $ir_lines lines, at most $max_ir_lines"
@@ -60,7 +60,7 @@ done
 unmirrored=()
 while read -r file; do
   [[ -e tests/${file#src/} || -e tests/$(sed -E 's/^src\/(.*)\.cpp$/\1_test.cpp/' <<<"$file") ]] || unmirrored+=("$file")
-done < <(find src -name '*.cpp' | sort)
+done <<<"$(find src -name '*.cpp' | sort)"
 echo "${#unmirrored[@]} of $(find src -name '*.cpp' | wc -l) sources have no test of their own name"
 [[ $verbose == -v ]] && printf '  %s\n' "${unmirrored[@]}"
 

@@ -8,7 +8,7 @@ build=$1
 
 [[ $(uname -m) == x86_64 ]] || { echo "skipped: not an x86-64 machine"; exit 77; }
 command -v objdump >/dev/null || { echo "skipped: no objdump (package binutils)"; exit 77; }
-mapfile -t libraries < <(find "$build/src" -name 'libduan_*.a')
+read -ra libraries <<<"$(find "$build/src" -name 'libduan_*.a' | tr '\n' ' ')"
 [[ ${#libraries[@]} -gt 0 ]] || { echo "no libraries below $build/src"; exit 1; }
 
 objdump --disassemble --demangle --no-show-raw-insn "${libraries[@]}" | awk '

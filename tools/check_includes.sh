@@ -16,6 +16,7 @@ declare -A allowed=(
   [kernels]="base tensor"
   [models]="base tensor ir checkpoint"
   [engine]="base tensor ir checkpoint kernels"
+  [onnx]="base"
   [eval]="base tensor text ir checkpoint kernels models engine"
   [bench]="base tensor text ir checkpoint kernels models engine"
   [inspect]="base tensor text ir checkpoint kernels models engine"

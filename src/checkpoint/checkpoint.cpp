@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "checkpoint/quantized_weight.h"
 
 namespace duan::checkpoint {
 namespace {
@@ -31,11 +32,12 @@ bool is_there(const std::filesystem::path& path) {
 
 }  // namespace
 
-Checkpoint Checkpoint::open(const std::filesystem::path& folder) {
+Checkpoint Checkpoint::open(const std::filesystem::path& folder, std::optional<QuantizationConfig> quantization) {
   std::error_code ignored;
   if (!std::filesystem::is_directory(folder, ignored)) throw Error("is not a folder", folder.string());
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;
+  checkpoint.quantization_ = std::move(quantization);
   // The order of transformers: a single file wins over an index.
   if (is_there(folder / kSingleFile)) {
     checkpoint.add_shard(folder / kSingleFile);
@@ -151,7 +153,46 @@ size_t Checkpoint::total_bytes() const {
   return total;
 }
 
+std::vector<TensorInfo> Checkpoint::tensors_of(const std::string& weight) const {
+  std::vector<TensorInfo> out;
+  const auto add = [&](const std::string& name) {
+    const auto [shard, entry] = look_up(name);
+    if (entry == nullptr) return;
+    out.push_back({entry->name, entry->dtype, entry->shape, entry->end - entry->begin, shard->file.path()});
+  };
+  add(weight);
+  if (!weight.ends_with(".weight")) return out;
+  const std::string module = weight.substr(0, weight.size() - std::string_view(".weight").size());
+  if (!is_quantized(*this, module)) return out;
+  for (const char* part : {".weight_packed", ".weight_scale", ".weight_zero_point", ".weight_shape", ".input_scale",
+                           ".input_zero_point"}) {
+    add(module + part);
+  }
+  return out;
+}
+
 Weight Checkpoint::weight(const std::string& name, const Shape& expected) const {
+  if (name.ends_with(".weight")) {
+    const std::string module = name.substr(0, name.size() - std::string_view(".weight").size());
+    const bool quantized = is_quantized(*this, module);
+    const QuantizationScheme* scheme = quantization_ ? quantization_->scheme_of(module, module_class(module)) : nullptr;
+    if (quantized && scheme == nullptr) {
+      throw Error(fmt::format("tensor \"{}\" holds integer codes, but config.json has no quantization_config for it",
+                              printable(name)),
+                  folder_.string(), "config.json may belong to another model");
+    }
+    if (quantized) {
+      // An embedding that is the head's matrix too: the head's scheme says what its input is rounded to.
+      const bool tied = module_class(module) == "Embedding" && !contains("lm_head.weight");
+      const QuantizationScheme* head = tied ? quantization_->scheme_of("lm_head", "Linear") : nullptr;
+      return quantized_weight(*this, module, expected, *scheme, head);
+    }
+    if (scheme != nullptr && expected.size() == 2 && contains(name)) {
+      throw Error(fmt::format("tensor \"{}\" holds plain numbers, but config.json says it is quantized to {} bits",
+                              printable(name), scheme->bits),
+                  folder_.string(), "config.json may belong to another model");
+    }
+  }
   const auto [shard, entry] = look_up(name);
   if (entry == nullptr) {
     throw Error(fmt::format("tensor \"{}\" is missing; expected shape {}", printable(name), to_string(expected)),

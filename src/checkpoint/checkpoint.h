@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/safetensors.h"
 #include "tensor/weight.h"
 
@@ -25,18 +26,23 @@ class Checkpoint {
  public:
   // Throws Error: no weights in the folder, a shard missing, a malformed file, a tensor that is not where the index
   // says, or one that two shards hold. A tensor that the index does not list is not part of the checkpoint (warned).
-  static Checkpoint open(const std::filesystem::path& folder);
+  // `quantization` is config.json's: how modules that hold integer codes are read.
+  static Checkpoint open(const std::filesystem::path& folder, std::optional<QuantizationConfig> quantization = {});
 
   const std::filesystem::path& folder() const { return folder_; }
   bool contains(const std::string& name) const;
   std::vector<TensorInfo> tensors() const;  // file by file, in the order of their data
   size_t total_bytes() const;               // of all tensors
 
-  // A weight of float dtype. Throws Error if it is absent, of another shape, or of an integer dtype.
+  // The weight of this name, plain or quantized ("….q_proj.weight" also if it is stored as "….q_proj.weight_packed").
+  // Throws Error if it is absent or of another shape, or if its tensors are not what quantization_config says.
   Weight weight(const std::string& name, const Shape& expected) const;
 
   // A tensor of any dtype; nothing if absent.
   std::optional<TensorView> find(const std::string& name) const;
+
+  // Every tensor that holds part of the weight of this name: itself, or its codes, scales, zero points and shape.
+  std::vector<TensorInfo> tensors_of(const std::string& weight) const;
 
  private:
   struct Shard {
@@ -52,6 +58,7 @@ class Checkpoint {
   void read_index(const std::filesystem::path& index);
 
   std::filesystem::path folder_;
+  std::optional<QuantizationConfig> quantization_;
   std::vector<std::shared_ptr<Shard>> shards_;
 };
 

@@ -259,6 +259,9 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
   c.attention_bias = c.model_type == "qwen2";
   c.rope = parse_rope(json, c.max_position_embeddings, where);
   c.dtype = parse_dtype(json, where);
+  if (json.contains("quantization_config") && !json["quantization_config"].is_null()) {
+    c.quantization = parse_quantization_config(json["quantization_config"], where);
+  }
   parse_token_ids(json, family, c, where);
   return c;
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "checkpoint/quantization_config.h"
 #include "tensor/rope.h"
 
 namespace duan::checkpoint {
@@ -26,6 +27,7 @@ struct ModelConfig {
   std::vector<int64_t> eos_token_ids;
   std::optional<int64_t> bos_token_id, pad_token_id;
   std::string dtype;  // "bfloat16", ...; empty if not stated
+  std::optional<QuantizationConfig> quantization;
 
   bool operator==(const ModelConfig&) const = default;
 };

@@ -23,6 +23,7 @@ constexpr std::array kRead = std::to_array<std::string_view>({"architectures",
                                                               "num_attention_heads",
                                                               "num_hidden_layers",
                                                               "num_key_value_heads",
+                                                              "quantization_config",
                                                               "pad_token_id",
                                                               "rms_norm_eps",
                                                               "rope_parameters",
@@ -166,14 +167,6 @@ bool is_allowed(const Json& value, Allowed allowed) {
 
 std::string shown(const Json& value) { return printable(to_text(value), 60); }
 
-void check_quantization(const std::string& key, const Json& value, const std::string& where) {
-  if (value.is_null()) return;
-  const Json* method = value.is_object() && value.contains("quant_method") ? &value["quant_method"] : nullptr;
-  throw Error(fmt::format("\"{}\" (quant_method {}): quantized checkpoints are not supported by this version", key,
-                          method != nullptr ? shown(*method) : "not stated"),
-              where, "use the checkpoint this one was quantized from");
-}
-
 // "auto_map": null or false or {} says nothing, and neither does any key with such a value.
 bool says_nothing(const Json& value) {
   return value.is_null() || (value.is_boolean() && !value.get<bool>()) || (value.is_structured() && value.empty());
@@ -201,8 +194,11 @@ void check_config_keys(const Json& json, const std::string& model_type, const st
       if (model_type != "qwen2" && !absent) {
         throw Error(fmt::format("\"{}\": {} is not supported for model_type {}", key, shown(value), model_type), where);
       }
-    } else if (key == "quantization_config" || key == "compression_config") {
-      check_quantization(key, value, where);
+    } else if (key == "compression_config") {
+      if (!value.is_null()) {
+        throw Error("\"compression_config\" is an older spelling that loaders no longer read", where,
+                    "rename it \"quantization_config\"");
+      }
     } else if (key == "sliding_window") {
       // Acts only with use_sliding_window, whose default is false for qwen2 and qwen3; llama has no window at all.
       if (model_type == "llama" && !value.is_null()) {

@@ -26,7 +26,9 @@ bool choose_bf16(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoin
   for (const ir::Node& node : graph.nodes) {
     if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
       const ir::WeightInfo& info = graph.weight(linear->weight);
-      return std::get<Dense>(checkpoint.weight(info.name, info.shape).format).dtype == DType::bf16;
+      const Weight weight = checkpoint.weight(info.name, info.shape);
+      const auto* dense = std::get_if<Dense>(&weight.format);
+      return dense == nullptr || dense->dtype == DType::bf16;
     }
   }
   return false;
@@ -54,6 +56,7 @@ class NativeEngine final : public Engine {
     }
     scratch_floats_ = (kernels::attention_scratch_floats(head_dim) + 15) / 16 * 16;
     scratch_ = ZeroedMemory(static_cast<size_t>(scratch_floats_ * pool_.threads()) * sizeof(float));
+    dequantized_ = ZeroedMemory(static_cast<size_t>(plan_.scratch_bytes * pool_.threads()));
     ones_.assign(static_cast<size_t>(silu_width), 1.0f);
   }
 
@@ -144,16 +147,20 @@ class NativeEngine final : public Engine {
   }
   float* floats(BufferId id, int64_t row) const { return static_cast<float*>(data(id, row)); }
 
-  // work(first, last) over [0, count), shared out unless it is small.
+  // work(first, last) or work(first, last, thread) over [0, count), shared out unless it is small.
   template <typename Work>
   void parallel(int64_t count, int64_t grain, int64_t cost, const Work& work) {
-    if (pool_.threads() == 1 || cost < kParallelWork) {
-      work(int64_t{0}, count);
-      return;
-    }
+    const auto run = [&](int64_t first, int64_t last, int thread) {
+      if constexpr (std::is_invocable_v<Work, int64_t, int64_t, int>) {
+        work(first, last, thread);
+      } else {
+        work(first, last);
+      }
+    };
+    if (pool_.threads() == 1 || cost < kParallelWork) return run(0, count, 0);
     pool_.run([&](int index) {
       const ThreadPool::Range range = ThreadPool::split(count, grain, index, pool_.threads());
-      if (range.first < range.last) work(range.first, range.last);
+      if (range.first < range.last) run(range.first, range.last, index);
     });
   }
 
@@ -161,11 +168,15 @@ class NativeEngine final : public Engine {
 
   void run_step(const EmbedStep& s) {
     const Buffer& out = buffer(s.out);
-    const auto& dense = std::get<Dense>(s.weight.format);
-    const size_t row_bytes = static_cast<size_t>(out.width) * dtype_size(dense.dtype);
+    const auto* dense = std::get_if<Dense>(&s.weight.format);
     for (int64_t r = 0; r < rows_; ++r) {
-      const auto id = static_cast<size_t>(ids_[static_cast<size_t>(first_row_ + r)]);
-      plan_.rows->to_float(dense.data + id * row_bytes, dense.dtype, floats(s.out, r), out.width);
+      const int64_t id = ids_[static_cast<size_t>(first_row_ + r)];
+      if (dense == nullptr) {
+        s.weight.row_to_float(id, floats(s.out, r));
+        continue;
+      }
+      const auto row_bytes = static_cast<int64_t>(dtype_size(dense->dtype)) * out.width;
+      plan_.rows->to_float(dense->data + id * row_bytes, dense->dtype, floats(s.out, r), out.width);
     }
   }
 
@@ -192,33 +203,95 @@ class NativeEngine final : public Engine {
     });
   }
 
-  void run_part(const LinearPart& part, BufferId in, int64_t first, int64_t last, bool accumulate) const {
-    const Buffer& x = buffer(in);
-    const auto& dense = std::get<Dense>(part.weight.format);
-    part.kernel->run({.x = data(in, 0),
-                      .x_dtype = x.dtype,
-                      .x_stride = x.width,
-                      .w = dense.data,
-                      .w_dtype = dense.dtype,
-                      .bias = part.bias.empty() ? nullptr : part.bias.data(),
-                      .y = floats(part.out, 0),
-                      .y_stride = buffer(part.out).width,
-                      .rows = rows_,
-                      .first = first,
-                      .last = last,
-                      .k = x.width,
-                      .accumulate = accumulate});
+  void run_step(const RoundInputStep& s) {
+    const int64_t k = buffer(s.in).width;
+    parallel(rows_, 1, rows_ * k, [&](int64_t first, int64_t last) {
+      s.kernel->round_input({.x = floats(s.in, first),
+                             .x_stride = k,
+                             .rows = last - first,
+                             .k = k,
+                             .scheme = s.scheme,
+                             .codes = static_cast<int8_t*>(data(s.codes, first)),
+                             .scales = floats(s.scales, first)});
+    });
+  }
+
+  // Columns [first, last) of the part's output.
+  void run_part(const LinearPart& part, int64_t first, int64_t last, bool accumulate, int thread) const {
+    struct Run {
+      const NativeEngine& engine;
+      const LinearPart& part;
+      int64_t first, last;
+      bool accumulate;
+      int thread;
+      void operator()(const DenseProduct& p) const {
+        const auto& dense = std::get<Dense>(part.weight.format);
+        engine.multiply(part, *p.kernel, dense.data, dense.dtype, first, last, 0, accumulate);
+      }
+      void operator()(const DequantizedProduct& p) const {
+        const DType dtype = engine.buffer(part.in).dtype;
+        std::byte* rows = engine.dequantized_.data() + thread * engine.plan_.scratch_bytes;
+        for (int64_t n = first; n < last; n += kDequantizedRows) {
+          const int64_t end = std::min(n + kDequantizedRows, last);
+          p.dequantize->run({.weight = &part.weight, .first = n, .last = end, .out = rows, .out_dtype = dtype});
+          engine.multiply(part, *p.kernel, rows, dtype, n, end, n, accumulate);
+        }
+      }
+      void operator()(const Int8Product& p) const { engine.multiply_int8(part, p, first, last, accumulate); }
+    };
+    std::visit(Run{*this, part, first, last, accumulate, thread}, part.product);
+  }
+
+  // `w` holds the weight's rows from `origin` on.
+  void multiply(const LinearPart& part, const kernels::LinearKernel& kernel, const std::byte* w, DType w_dtype,
+                int64_t first, int64_t last, int64_t origin, bool accumulate) const {
+    const Buffer& x = buffer(part.in);
+    kernel.run({.x = data(part.in, 0),
+                .x_dtype = x.dtype,
+                .x_stride = x.width,
+                .w = w,
+                .w_dtype = w_dtype,
+                .bias = part.bias.empty() ? nullptr : part.bias.data() + origin,
+                .y = floats(part.out, 0) + origin,
+                .y_stride = buffer(part.out).width,
+                .rows = rows_,
+                .first = first - origin,
+                .last = last - origin,
+                .k = x.width,
+                .accumulate = accumulate});
+  }
+
+  void multiply_int8(const LinearPart& part, const Int8Product& product, int64_t first, int64_t last,
+                     bool accumulate) const {
+    const auto& format = std::get<Int8Channel>(part.weight.format);
+    product.kernel->run({.x = static_cast<const int8_t*>(data(part.in, 0)),
+                         .x_scales = floats(product.x_scales, 0),
+                         .x_zero_point = format.input.zero_point,
+                         .w = format.codes,
+                         .w_scales = product.rows.scales.data(),
+                         .w_sums = product.rows.sums.data(),
+                         .bias = part.bias.empty() ? nullptr : part.bias.data(),
+                         .y = floats(part.out, 0),
+                         .y_stride = buffer(part.out).width,
+                         .rows = rows_,
+                         .first = first,
+                         .last = last,
+                         .k = buffer(part.in).width,
+                         .accumulate = accumulate});
   }
 
   void run_step(const LinearStep& s) {
-    int64_t columns = 0;
-    for (const LinearPart& part : s.parts) columns += part.weight.shape[0];
-    parallel(columns, kColumnGrain, rows_ * columns * buffer(s.in).width, [&](int64_t first, int64_t last) {
+    int64_t columns = 0, work = 0;
+    for (const LinearPart& part : s.parts) {
+      columns += part.weight.shape[0];
+      work += rows_ * part.weight.shape[0] * part.weight.shape[1];
+    }
+    parallel(columns, kColumnGrain, work, [&](int64_t first, int64_t last, int thread) {
       int64_t begin = 0;  // of the part among all columns
       for (const LinearPart& part : s.parts) {
         const int64_t n = part.weight.shape[0];
         const int64_t from = std::max(first - begin, int64_t{0}), to = std::min(last - begin, n);
-        if (from < to) run_part(part, s.in, from, to, s.accumulate);
+        if (from < to) run_part(part, from, to, s.accumulate, thread);
         begin += n;
       }
     });
@@ -227,11 +300,11 @@ class NativeEngine final : public Engine {
   void run_step(const GateUpStep& s) {
     const int64_t n = s.gate.weight.shape[0];
     const Buffer& out = buffer(s.out);
-    parallel(n, kColumnGrain, 2 * rows_ * n * buffer(s.in).width, [&](int64_t first, int64_t last) {
+    parallel(n, kColumnGrain, 2 * rows_ * n * s.gate.weight.shape[1], [&](int64_t first, int64_t last, int thread) {
       for (int64_t from = first; from < last; from += kGateUpColumns) {
         const int64_t to = std::min(from + kGateUpColumns, last);
-        run_part(s.gate, s.in, from, to, false);
-        run_part(s.up, s.in, from, to, false);
+        run_part(s.gate, from, to, false, thread);
+        run_part(s.up, from, to, false, thread);
         plan_.rows->silu_mul(
             {.gate = floats(s.gate.out, 0) + from,
              .up = floats(s.up.out, 0) + from,
@@ -384,7 +457,7 @@ class NativeEngine final : public Engine {
   KvCache cache_;
   Plan plan_;
   ThreadPool pool_;
-  ZeroedMemory arena_, scratch_;
+  ZeroedMemory arena_, scratch_, dequantized_;
   int64_t scratch_floats_ = 0;  // per thread
   std::vector<float> ones_;     // silu(x) = silu(x) * 1
   Probe probe_;

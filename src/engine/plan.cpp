@@ -80,6 +80,15 @@ class Planner {
     return buffers_[root(value)] = new_buffer(ir::width(graph_.value(value).type), dtype);
   }
 
+  // The input rounding of a Linear; `none` for other nodes.
+  InputScheme input_scheme(const ir::Node& reader) const {
+    const auto* linear = std::get_if<ir::Linear>(&reader.op);
+    if (linear == nullptr) return {};
+    const Weight stored = weight(linear->weight);
+    const auto* int8 = std::get_if<Int8Channel>(&stored.format);
+    return int8 == nullptr ? InputScheme{} : int8->input;
+  }
+
   // bf16 if only matrix products in bf16 read the value, so that whoever makes it can round once for all of them.
   DType storage(ValueId value) const {
     if (!bf16_) return DType::f32;
@@ -87,22 +96,43 @@ class Planner {
       if (root(output) == root(value)) return DType::f32;
     }
     for (const ir::Node& reader : graph_.nodes) {
-      if (std::holds_alternative<ir::Reshape>(reader.op) || std::holds_alternative<ir::Linear>(reader.op)) continue;
+      if (std::holds_alternative<ir::Reshape>(reader.op)) continue;
       for (const ValueId input : reader.inputs) {
-        if (root(input) == root(value)) return DType::f32;
+        if (root(input) != root(value)) continue;
+        if (!std::holds_alternative<ir::Linear>(reader.op)) return DType::f32;
+        if (input_scheme(reader).rounding != InputRounding::none) return DType::f32;
       }
     }
     return DType::bf16;
   }
 
-  // The buffer a matrix product reads: cast first if whoever made it could not round.
-  BufferId linear_input(ValueId value) {
+  // The buffer a matrix product in floating point reads: cast first if whoever made it could not round.
+  BufferId float_input(ValueId value) {
     const BufferId in = buffer(value);
-    const Buffer& info = plan_.buffers[static_cast<size_t>(in)];
-    if (!bf16_ || info.dtype == DType::bf16) return in;
-    const BufferId cast = new_buffer(info.width, DType::bf16);
+    if (!bf16_ || plan_.buffers[static_cast<size_t>(in)].dtype == DType::bf16) return in;
+    const auto known = casts_.find(root(value));
+    if (known != casts_.end()) return known->second;
+    const BufferId cast = new_buffer(plan_.buffers[static_cast<size_t>(in)].width, DType::bf16);
     plan_.steps.push_back({CastStep{in, cast}, {}});
-    return cast;
+    return casts_[root(value)] = cast;
+  }
+
+  struct RoundedInput {
+    InputScheme scheme;
+    BufferId codes, scales;
+  };
+
+  // The buffers an integer product reads: products that round the same value the same way share them.
+  RoundedInput rounded_input(ValueId value, const InputScheme& scheme) {
+    for (const RoundedInput& known : rounded_[root(value)]) {
+      if (known.scheme == scheme) return known;
+    }
+    const BufferId in = buffer(value);
+    const int64_t width = plan_.buffers[static_cast<size_t>(in)].width;
+    const RoundedInput made{scheme, new_buffer(width, DType::i8), new_buffer(1, DType::f32)};
+    plan_.steps.push_back({RoundInputStep{in, made.codes, made.scales, scheme, &kernels::select_linear_int8()}, {}});
+    rounded_[root(value)].push_back(made);
+    return made;
   }
 
   Weight weight(ir::WeightId id) const {
@@ -117,11 +147,26 @@ class Planner {
     return values;
   }
 
-  LinearPart part(NodeId id, BufferId out) const {
-    const auto& op = std::get<ir::Linear>(graph_.node(id).op);
-    LinearPart result{weight(op.weight), {}, nullptr, out};
+  LinearPart part(NodeId id, BufferId out) {
+    const ir::Node& node = graph_.node(id);
+    const auto& op = std::get<ir::Linear>(node.op);
+    LinearPart result{weight(op.weight), {}, DenseProduct{}, -1, out};
     if (op.bias) result.bias = vector(*op.bias);
-    result.kernel = &kernels::select_linear(std::get<Dense>(result.weight.format).dtype, x_dtype());
+    const InputScheme scheme = input_scheme(node);
+    if (scheme.rounding != InputRounding::none) {
+      const RoundedInput input = rounded_input(node.inputs[0], scheme);
+      result.in = input.codes;
+      result.product = Int8Product{&kernels::select_linear_int8(), int8_rows(result.weight), input.scales};
+      return result;
+    }
+    result.in = float_input(node.inputs[0]);
+    if (const auto* dense = std::get_if<Dense>(&result.weight.format)) {
+      result.product = DenseProduct{&kernels::select_linear(dense->dtype, x_dtype())};
+      return result;
+    }
+    result.product = DequantizedProduct{&kernels::select_dequantize(), &kernels::select_linear(x_dtype(), x_dtype())};
+    plan_.scratch_bytes = std::max(
+        plan_.scratch_bytes, kDequantizedRows * result.weight.columns() * static_cast<int64_t>(dtype_size(x_dtype())));
     return result;
   }
   DType x_dtype() const { return bf16_ ? DType::bf16 : DType::f32; }
@@ -155,7 +200,7 @@ class Planner {
     const auto shared = fusions_.shared_input.find(node_id_);
     const std::vector<NodeId> group =
         shared == fusions_.shared_input.end() ? std::vector<NodeId>{node_id_} : shared->second;
-    LinearStep step{.in = linear_input(node_->inputs[0]), .parts = {}};
+    LinearStep step;
     std::vector<ValueId> makes;
     for (const NodeId id : group) {
       const ValueId output = graph_.node(id).output;
@@ -172,11 +217,9 @@ class Planner {
       add_step(AddStep{a, b, make_buffer(node_->output)}, {node_->output});
       return;
     }
-    const BufferId in = linear_input(graph_.node(residual->second).inputs[0]);
     const BufferId x = buffer(node_->inputs[0]);
+    LinearStep step{.parts = {part(residual->second, x)}, .accumulate = true};
     buffers_[root(node_->output)] = x;
-    LinearStep step{.in = in, .parts = {}, .accumulate = true};
-    step.parts.push_back(part(residual->second, x));
     add_step(std::move(step), {node_->output});
   }
 
@@ -187,11 +230,11 @@ class Planner {
       add_step(MulStep{a, b, make_buffer(node_->output)}, {node_->output});
       return;
     }
-    const BufferId in = linear_input(graph_.node(fused->second.gate).inputs[0]);
     const int64_t width = ir::width(graph_.value(node_->output).type);
-    const BufferId gate = new_buffer(width, DType::f32), up = new_buffer(width, DType::f32);
+    LinearPart gate = part(fused->second.gate, new_buffer(width, DType::f32));
+    LinearPart up = part(fused->second.up, new_buffer(width, DType::f32));
     const BufferId out = make_buffer(node_->output, storage(node_->output));
-    add_step(GateUpStep{in, part(fused->second.gate, gate), part(fused->second.up, up), out}, {node_->output});
+    add_step(GateUpStep{std::move(gate), std::move(up), out}, {node_->output});
   }
 
   void emit(const ir::Silu&) {
@@ -256,11 +299,19 @@ class Planner {
         void operator()(const EmbedStep& s) const { all({s.out}); }
         void operator()(const AnglesStep& s) const { all({s.out}); }
         void operator()(const NormStep& s) const { all({s.in, s.out}); }
-        void operator()(const LinearStep& s) const {
-          all({s.in});
-          for (const LinearPart& linear : s.parts) all({linear.out});
+        void linear(const LinearPart& part) const {
+          all({part.in, part.out});
+          if (const auto* int8 = std::get_if<Int8Product>(&part.product)) all({int8->x_scales});
         }
-        void operator()(const GateUpStep& s) const { all({s.in, s.gate.out, s.up.out, s.out}); }
+        void operator()(const RoundInputStep& s) const { all({s.in, s.codes, s.scales}); }
+        void operator()(const LinearStep& s) const {
+          for (const LinearPart& part : s.parts) linear(part);
+        }
+        void operator()(const GateUpStep& s) const {
+          linear(s.gate);
+          linear(s.up);
+          all({s.out});
+        }
         void operator()(const RopeStep& s) const { all({s.in, s.angles, s.out}); }
         void operator()(const AttentionStep& s) const {
           all({s.q, s.k, s.v, s.out});
@@ -287,7 +338,9 @@ class Planner {
   DType kv_dtype_;
   Fusions fusions_;
   Plan plan_;
-  std::map<ValueId, BufferId> buffers_;  // by root value
+  std::map<ValueId, BufferId> buffers_;  // by root value, like the two below
+  std::map<ValueId, BufferId> casts_;
+  std::map<ValueId, std::vector<RoundedInput>> rounded_;
   NodeId node_id_ = -1;
   const ir::Node* node_ = nullptr;
 };

@@ -10,9 +10,12 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/angles.h"
 #include "engine/engine.h"
+#include "engine/int8_rows.h"
 #include "ir/graph.h"
 #include "kernels/attention.h"
+#include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
 namespace duan::engine {
@@ -22,7 +25,7 @@ using BufferId = int32_t;
 // Activations of one value: `width` elements for each row (token) of a chunk.
 struct Buffer {
   int64_t width;
-  DType dtype;                    // f32, or bf16 where only bf16 matrix products read it
+  DType dtype;                    // f32, bf16 where only bf16 matrix products read it, or i8: rounded input
   bool per_slice = false;         // holds the rows of one slice of the tail, not of the chunk: the logits
   int32_t first_step, last_step;  // live from the step that makes it to the last that reads it
   int64_t offset = 0;             // bytes in the arena
@@ -46,23 +49,42 @@ struct NormStep {
   float eps;
 };
 
+// How a matrix is multiplied.
+struct DenseProduct {  // rows of plain numbers, read where they lie
+  const kernels::LinearKernel* kernel;
+};
+struct DequantizedProduct {  // a few rows at a time made plain in a scratch buffer, then multiplied
+  const kernels::DequantizeKernel* dequantize;
+  const kernels::LinearKernel* kernel;
+};
+struct Int8Product {  // codes times codes
+  const kernels::LinearInt8Kernel* kernel;
+  Int8Rows rows;
+  BufferId x_scales;
+};
+
 // One matrix of a linear step. Columns of several parts are shared out over the threads as one range.
 struct LinearPart {
   Weight weight;
   std::vector<float> bias;  // empty: none
-  const kernels::LinearKernel* kernel;
-  BufferId out;
+  std::variant<DenseProduct, DequantizedProduct, Int8Product> product;
+  BufferId in, out;
+};
+
+// Rounds the rows of `in` to int8 for the integer products that read them.
+struct RoundInputStep {
+  BufferId in, codes, scales;
+  InputScheme scheme;
+  const kernels::LinearInt8Kernel* kernel;
 };
 
 struct LinearStep {
-  BufferId in;
   std::vector<LinearPart> parts;
   bool accumulate = false;  // fusion "residual": adds into `out`, which holds the other summand
 };
 
 // out = silu(gate x) * (up x): fusion "gate_up". The parts' `out` are the unrounded products, used within the step.
 struct GateUpStep {
-  BufferId in;
   LinearPart gate, up;
   BufferId out;
 };
@@ -99,8 +121,8 @@ struct CastStep {  // f32 -> bf16
 };
 
 struct Step {
-  std::variant<EmbedStep, AnglesStep, NormStep, LinearStep, GateUpStep, RopeStep, AttentionStep, AddStep, MulStep,
-               SiluStep, CastStep>
+  std::variant<EmbedStep, AnglesStep, NormStep, RoundInputStep, LinearStep, GateUpStep, RopeStep, AttentionStep,
+               AddStep, MulStep, SiluStep, CastStep>
       work;
   std::vector<std::pair<ir::ValueId, BufferId>> makes;  // graph values complete after it, for the probe
 };
@@ -114,8 +136,12 @@ struct Plan {
   BufferId logits = -1;
   int64_t arena_bytes = 0;
   int64_t weight_bytes = 0;
+  int64_t scratch_bytes = 0;  // each thread's, for rows made plain
   const kernels::RowsKernel* rows = nullptr;
 };
+
+// Rows of a quantized weight that are made plain at a time.
+inline constexpr int64_t kDequantizedRows = 16;
 
 // The fusions a plan may use; Options::disabled_fusions turns them off:
 //   "shared_input"  linears that read the same value run as one step (q, k, v)

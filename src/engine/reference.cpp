@@ -8,9 +8,11 @@
 #include "engine/angles.h"
 #include "engine/checks.h"
 #include "engine/engine.h"
+#include "engine/int8_rows.h"
 #include "engine/kv_cache.h"
 #include "kernels/attention.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
 namespace duan::engine {
@@ -108,21 +110,63 @@ class ReferenceEngine final : public Engine {
 
   void run_op(const ir::Linear& op) {
     const std::vector<float> bias = op.bias ? vector(*op.bias) : std::vector<float>{};
-    const auto& dense = std::get<Dense>(weight(op.weight).format);
-    const int64_t n = width(node_->output), k = input_width(0);
+    const Weight& w = weight(op.weight);
+    const auto* int8 = std::get_if<Int8Channel>(&w.format);
+    if (int8 != nullptr && int8->input.rounding != InputRounding::none) return run_int8(w, *int8, bias);
+    if (const auto* dense = std::get_if<Dense>(&w.format))
+      return run_dense(dense->data, dense->dtype, bias, 0, w.rows());
+    // One row of the weight at a time.
+    std::vector<float> row(static_cast<size_t>(w.columns()));
+    for (int64_t n = 0; n < w.rows(); ++n) {
+      w.row_to_float(n, row.data());
+      run_dense(reinterpret_cast<const std::byte*>(row.data()), DType::f32, bias, n, 1);
+    }
+  }
+
+  // Columns [first, first + count) of the output; `data` holds those rows of the weight.
+  void run_dense(const std::byte* data, DType dtype, const std::vector<float>& bias, int64_t first, int64_t count) {
     kernels::linear_kernels().back().run({.x = input(0).data(),
                                           .x_dtype = DType::f32,
-                                          .x_stride = k,
-                                          .w = dense.data,
-                                          .w_dtype = dense.dtype,
-                                          .bias = op.bias ? bias.data() : nullptr,
-                                          .y = output().data(),
-                                          .y_stride = n,
+                                          .x_stride = input_width(0),
+                                          .w = data,
+                                          .w_dtype = dtype,
+                                          .bias = bias.empty() ? nullptr : bias.data() + first,
+                                          .y = output().data() + first,
+                                          .y_stride = width(node_->output),
                                           .rows = rows_,
                                           .first = 0,
-                                          .last = n,
-                                          .k = k,
+                                          .last = count,
+                                          .k = input_width(0),
                                           .accumulate = false});
+  }
+
+  void run_int8(const Weight& w, const Int8Channel& format, const std::vector<float>& bias) {
+    const kernels::LinearInt8Kernel& kernel = kernels::linear_int8_kernels().back();
+    const int64_t k = input_width(0);
+    std::vector<int8_t> codes(static_cast<size_t>(rows_ * k));
+    std::vector<float> x_scales(static_cast<size_t>(rows_));
+    kernel.round_input({.x = input(0).data(),
+                        .x_stride = k,
+                        .rows = rows_,
+                        .k = k,
+                        .scheme = format.input,
+                        .codes = codes.data(),
+                        .scales = x_scales.data()});
+    const Int8Rows rows = int8_rows(w);
+    kernel.run({.x = codes.data(),
+                .x_scales = x_scales.data(),
+                .x_zero_point = format.input.zero_point,
+                .w = format.codes,
+                .w_scales = rows.scales.data(),
+                .w_sums = rows.sums.data(),
+                .bias = bias.empty() ? nullptr : bias.data(),
+                .y = output().data(),
+                .y_stride = w.rows(),
+                .rows = rows_,
+                .first = 0,
+                .last = w.rows(),
+                .k = k,
+                .accumulate = false});
   }
 
   void run_op(const ir::RmsNorm& op) {

@@ -16,8 +16,10 @@ using checkpoint::SafetensorsFile;
 using checkpoint::TensorView;
 
 std::vector<int64_t> read_ids(const TensorView& tensor, const std::string& where) {
-  if (tensor.dtype != DType::i64 || tensor.shape.size() != 1) throw Error("ids must be I64 [n]", where);
-  std::vector<int64_t> ids(static_cast<size_t>(tensor.shape[0]));
+  if (tensor.dtype != DType::i64 || tensor.shape.empty() || tensor.shape.size() > 2) {
+    throw Error("ids must be I64 [n] or [batch, n]", where);
+  }
+  std::vector<int64_t> ids(tensor.bytes / sizeof(int64_t));
   if (!ids.empty()) std::memcpy(ids.data(), tensor.data, ids.size() * sizeof(int64_t));
   return ids;
 }
@@ -47,9 +49,10 @@ GoldenLogits read_logits(const SafetensorsFile& file, int64_t tokens, int64_t vo
   const auto logits = file.find("logits");
   if (!logits) throw Error("has no tensor \"logits\"", where);
   GoldenLogits golden;
-  const int64_t rows = logits->shape.size() == 2 ? logits->shape[0] : -1;
-  if (rows == (tokens + 3) / 4 && rows != tokens) golden.stride = 4;
-  if ((rows != tokens && golden.stride == 1) || logits->shape[1] != vocab) {
+  const size_t axes = logits->shape.size();
+  const int64_t rows = axes == 2 ? logits->shape[0] : axes == 3 ? logits->shape[0] * logits->shape[1] : -1;
+  if (axes == 2 && rows == (tokens + 3) / 4 && rows != tokens) golden.stride = 4;
+  if ((rows != tokens && golden.stride == 1) || logits->shape.back() != vocab) {
     throw Error(
         fmt::format("logits {} do not fit {} tokens and a vocabulary of {}", to_string(logits->shape), tokens, vocab),
         where);
@@ -130,6 +133,8 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   if (!ids_tensor) throw Error("has no tensor \"input_ids\"", where);
   const std::vector<int64_t> ids = read_ids(*ids_tensor, where);
   const auto tokens = static_cast<int64_t>(ids.size());
+  const int64_t sequence = ids_tensor->shape.back();  // tokens of one; a batch runs one after the other
+  if (sequence == 0) throw Error("\"input_ids\" is empty", where);
   const int64_t vocab = model.config.vocab_size;
   const GoldenLogits expected = read_logits(file, tokens, vocab, where);
 
@@ -149,7 +154,9 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
     values.insert(values.end(), data, data + rows * width);
   });
   int64_t greedy_first = 0;
-  engine.forward_all(ids, [&](int64_t index, std::span<const float> logits) {
+  int64_t first = 0;
+  const auto judge = [&](int64_t in_sequence, std::span<const float> logits) {
+    const int64_t index = first + in_sequence;
     if (index == tokens - 1) greedy_first = argmax(logits);
     const float* row = expected.at(index, tokens, vocab);
     if (row == nullptr) return;
@@ -164,7 +171,11 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
     count += static_cast<int64_t>(logits.size());
     ++positions;
     if (argmax(logits) == argmax({row, logits.size()})) ++agreeing;
-  });
+  };
+  for (; first < tokens; first += sequence) {
+    engine.truncate(0);
+    engine.forward_all(std::span(ids).subspan(static_cast<size_t>(first), static_cast<size_t>(sequence)), judge);
+  }
   engine.set_probe({});
 
   for (const ir::Node& node : model.graph.nodes) {
@@ -192,7 +203,8 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   }
   result.first_divergence = divergent_tensor;
   if (peer != nullptr && !(result.max_abs <= tolerance)) {
-    const std::string node = first_differing_node(model.graph, engine, *peer, ids, tolerance);
+    const std::string node =
+        first_differing_node(model.graph, engine, *peer, std::span(ids).last(static_cast<size_t>(sequence)), tolerance);
     if (!node.empty()) result.first_divergence = node;
   }
   engine.truncate(0);

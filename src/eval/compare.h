@@ -1,6 +1,7 @@
 // An engine held against reference outputs.
 //
-// A golden file (safetensors) holds input_ids i64[n] and logits f32[n, vocab], or for every 4th position
+// A golden file (safetensors) holds input_ids i64[n] and logits f32[n, vocab] (or a batch of both: [b, n] and [b, n,
+// vocab]), or for every 4th position
 // f32[ceil(n/4), vocab] and logits_last f32[vocab]; optionally greedy_ids i64[m] (continuation with no stop at the end
 // token), and layer_in.<i>, last_layer_out, final_norm f32[n, hidden].
 #pragma once

@@ -5,7 +5,9 @@
 #include <set>
 
 #include "kernels/attention.h"
+#include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
 namespace duan::inspect {
@@ -13,10 +15,20 @@ namespace duan::inspect {
 std::vector<KernelChoice> kernel_choices(const models::Model& model) {
   const ir::Graph& graph = model.graph;
   std::set<DType> weight_dtypes;
+  std::set<std::string> integer_products, dequantized;
   std::set<int64_t> head_dims;
   for (const ir::Node& node : graph.nodes) {
     if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
-      weight_dtypes.insert(model.checkpoint.find(graph.weight(linear->weight).name)->dtype);
+      const ir::WeightInfo& info = graph.weight(linear->weight);
+      const Weight stored = model.checkpoint.weight(info.name, info.shape);
+      const auto* int8 = std::get_if<Int8Channel>(&stored.format);
+      if (const auto* dense = std::get_if<Dense>(&stored.format)) {
+        weight_dtypes.insert(dense->dtype);
+      } else if (int8 != nullptr && int8->input.rounding != InputRounding::none) {
+        integer_products.insert(format_name(stored.format));
+      } else {
+        dequantized.insert(format_name(stored.format));
+      }
     } else if (std::holds_alternative<ir::Attention>(node.op)) {
       head_dims.insert(graph.value(node.inputs[0]).type.dims.at(3).extent);
     }
@@ -28,6 +40,12 @@ std::vector<KernelChoice> kernel_choices(const models::Model& model) {
       choices.push_back({"linear", fmt::format("{} weights, {} activations", dtype_name(weight), dtype_name(x)),
                          kernels::select_linear(weight, x).name, kernels::explain_linear(weight, x)});
     }
+  }
+  for (const std::string& format : integer_products) {
+    choices.push_back({"linear_int8", format, kernels::select_linear_int8().name, kernels::explain_linear_int8()});
+  }
+  for (const std::string& format : dequantized) {
+    choices.push_back({"dequantize", format, kernels::select_dequantize().name, kernels::explain_dequantize()});
   }
   for (const int64_t head_dim : head_dims) {
     for (const DType kv : {DType::f32, DType::bf16}) {

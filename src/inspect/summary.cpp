@@ -99,10 +99,10 @@ Summary summarize(const models::Model& model) {
         summary.head_tied = summary.head_tied || (part == "head" && at->second == "embedding");
         continue;
       }
-      const checkpoint::TensorView tensor = *model.checkpoint.find(info.name);  // Model::open has seen them all
+      const Weight stored = model.checkpoint.weight(info.name, info.shape);
       parts[part].parameters += *element_count(info.shape);
-      parts[part].bytes += static_cast<int64_t>(tensor.bytes);
-      summary.bytes_per_dtype[std::string(dtype_name(tensor.dtype))] += static_cast<int64_t>(tensor.bytes);
+      parts[part].bytes += static_cast<int64_t>(stored.bytes());
+      summary.bytes_per_dtype[format_name(stored.format)] += static_cast<int64_t>(stored.bytes());
     }
   }
   summary.vocab = ir::width(graph.value(graph.outputs.at(0)).type);
@@ -111,8 +111,12 @@ Summary summarize(const models::Model& model) {
     parts[name].name = name;
     summary.parts.push_back(parts[name]);
   }
+  std::set<std::string> used;
+  for (const auto& [name, part] : part_of_weight) {
+    for (const checkpoint::TensorInfo& tensor : model.checkpoint.tensors_of(name)) used.insert(tensor.name);
+  }
   for (checkpoint::TensorInfo& tensor : model.checkpoint.tensors()) {
-    if (!part_of_weight.contains(tensor.name)) summary.unused.push_back(std::move(tensor));
+    if (!used.contains(tensor.name)) summary.unused.push_back(std::move(tensor));
   }
   return summary;
 }

@@ -7,7 +7,8 @@ namespace duan::models {
 Model Model::open(const std::filesystem::path& folder) {
   checkpoint::ModelConfig config = checkpoint::read_config(folder);
   ir::Graph graph = build_graph(config);
-  Model model{folder, std::move(config), checkpoint::Checkpoint::open(folder), std::move(graph)};
+  checkpoint::Checkpoint weights = checkpoint::Checkpoint::open(folder, config.quantization);
+  Model model{folder, std::move(config), std::move(weights), std::move(graph)};
   for (const ir::WeightInfo& weight : model.graph.weights) model.checkpoint.weight(weight.name, weight.shape);
   return model;
 }

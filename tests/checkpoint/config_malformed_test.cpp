@@ -146,8 +146,8 @@ const std::vector<Case> kCases = {
     {"use_qk_norm", "true", "\"use_qk_norm\""},
     {"original_max_position_embeddings", "4096", "outside of rope_scaling"},
     {"quantization_config", R"({"quant_method":"awq","bits":4})", "quant_method \"awq\""},
-    {"quantization_config", "{}", "quant_method not stated"},
-    {"compression_config", R"({"quant_method":"compressed-tensors"})", "\"compressed-tensors\""},
+    {"quantization_config", "{}", "quant_method \"\""},
+    {"compression_config", R"({"quant_method":"compressed-tensors"})", "older spelling"},
 };
 
 TEST(ConfigMalformed, RefusesEveryConfigOfTheTable) {

@@ -85,7 +85,6 @@ TEST(Reference, RefusesTheFoldersThisVersionDoesNotSupport) {
   };
   EXPECT_NE(message(golden / "models" / "models" / "qwen3-vl").find("qwen3_vl"), std::string::npos);
   EXPECT_NE(message(golden / "models" / "models" / "qwen3-moe").find("qwen3_moe"), std::string::npos);
-  EXPECT_NE(message(golden / "awq" / "qwen3_tied" / "awq_w4a16_sym").find("compressed-tensors"), std::string::npos);
 }
 
 TEST(Reference, ReadsThePublishedConfigurations) {

@@ -47,6 +47,42 @@ TEST(Weight, AVectorIsOneRow) {
   EXPECT_EQ(row, (std::vector<float>{1, 2, 3}));
 }
 
+TEST(Weight, Int8RowsAreCodesTimesTheRowsScale) {
+  const std::vector<std::byte> codes{std::byte{1}, std::byte{0xFF}, std::byte{127}, std::byte{0x80}};
+  const std::vector<std::byte> scales = stored(DType::bf16, {0.5, 2});
+  const Weight weight{"w", {2, 2}, Int8Channel{codes.data(), {DType::bf16, scales.data() + 1}, {}}};
+  std::vector<float> row(2);
+  weight.row_to_float(0, row.data());
+  EXPECT_EQ(row, (std::vector<float>{0.5, -0.5}));
+  weight.row_to_float(1, row.data());
+  EXPECT_EQ(row, (std::vector<float>{254, -256}));
+  EXPECT_EQ(weight.bytes(), 4u + 4u);
+  EXPECT_EQ(format_name(weight.format), "int8 per channel");
+}
+
+TEST(Weight, PackedCodesAreLowEndFirstAndZeroPointsLieAlongRows) {
+  // Two rows of 8 codes of 4 bits, groups of 4; codes -8 .. 7 stored plus 8.
+  const std::vector<std::byte> codes{std::byte{0x10}, std::byte{0x32}, std::byte{0x54}, std::byte{0x76},
+                                     std::byte{0x98}, std::byte{0xBA}, std::byte{0xDC}, std::byte{0xFE}};
+  const std::vector<std::byte> scales = stored(DType::f32, {1, 2, 0.5, 4});
+  // Word (0, group): nibble of row 0, then of row 1.
+  std::vector<std::byte> zero_points(8);
+  zero_points[0] = std::byte{0x98};  // group 0: row 0 has 0, row 1 has 1
+  zero_points[4] = std::byte{0x76};  // group 1: row 0 has -2, row 1 has -1
+  Weight weight{"w", {2, 8}, IntGroup{4, 4, codes.data(), {DType::f32, scales.data() + 1}, nullptr}};
+  std::vector<float> row(8);
+  weight.row_to_float(0, row.data());
+  EXPECT_EQ(row, (std::vector<float>{-8, -7, -6, -5, -8, -6, -4, -2}));
+  EXPECT_EQ(weight.bytes(), 8u + 16u);
+  std::get<IntGroup>(weight.format).zero_points = zero_points.data();
+  weight.row_to_float(0, row.data());
+  EXPECT_EQ(row, (std::vector<float>{-8, -7, -6, -5, -4, -2, 0, 2}));
+  weight.row_to_float(1, row.data());
+  EXPECT_EQ(row, (std::vector<float>{-0.5, 0, 0.5, 1, 20, 24, 28, 32}));
+  EXPECT_EQ(weight.bytes(), 8u + 16u + 8u);
+  EXPECT_EQ(format_name(weight.format), "int4 in groups of 4, asymmetric");
+}
+
 TEST(Weight, IntegersAreNoFloats) {
   const std::byte byte{};
   float out = 0;

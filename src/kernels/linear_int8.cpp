@@ -1,0 +1,28 @@
+#include "kernels/linear_int8.h"
+
+#include "kernels/linear_int8_list.h"
+
+namespace duan::kernels {
+namespace {
+
+constexpr LinearInt8Kernel kKernels[] = {
+    {"ref", Isa::plain, ref::round_input, ref::linear_int8},
+};
+
+std::vector<Candidate> candidates() {
+  std::vector<Candidate> list;
+  for (const LinearInt8Kernel& kernel : kKernels) list.push_back({kernel.name, kernel.needs, true});
+  return list;
+}
+
+constexpr const char* kTask = "int8 weights with int8 activations";
+
+}  // namespace
+
+std::span<const LinearInt8Kernel> linear_int8_kernels() { return kKernels; }
+
+const LinearInt8Kernel& select_linear_int8() { return kKernels[choose("linear_int8", candidates(), kTask)]; }
+
+std::vector<Rejection> explain_linear_int8() { return explain("linear_int8", candidates(), kTask); }
+
+}  // namespace duan::kernels

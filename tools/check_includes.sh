@@ -17,10 +17,11 @@ declare -A allowed=(
   [models]="base tensor ir checkpoint"
   [engine]="base tensor ir checkpoint kernels"
   [onnx]="base"
+  [quant]="base tensor text ir checkpoint kernels models engine"
   [eval]="base tensor text ir checkpoint kernels models engine"
   [bench]="base tensor text ir checkpoint kernels models engine"
   [inspect]="base tensor text ir checkpoint kernels models engine"
-  [cli]="base tensor text ir checkpoint kernels models engine eval bench inspect"
+  [cli]="base tensor text ir checkpoint kernels models engine quant eval bench inspect"
 )
 max_lines=600 max_ir_lines=1200 max_architecture_lines=60
 generated=(src/text/unicode_tables.cpp)  # by tools/make_unicode_tables.py

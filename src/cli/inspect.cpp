@@ -9,12 +9,13 @@
 #include "cli/model_options.h"
 #include "inspect/kernel_choices.h"
 #include "inspect/summary.h"
+#include "quant/smoothing.h"
 namespace duan::cli {
 namespace {
 
 struct InspectOptions {
   ModelOptions model;
-  bool graph = false, kernels = false, tensors = false, json = false;
+  bool graph = false, kernels = false, tensors = false, smoothing = false, json = false;
 };
 
 std::string size_text(int64_t bytes) {
@@ -90,6 +91,25 @@ Json tensors_json(const models::Model& model) {
   return list;
 }
 
+Json smoothing_json(const ir::Graph& graph) {
+  const auto names = [&](const std::vector<ir::NodeId>& nodes) {
+    Json list = Json::array();
+    for (const ir::NodeId id : nodes) list.push_back(graph.node(id).name);
+    return list;
+  };
+  const quant::Smoothing smoothing = quant::find_smoothing(graph);
+  Json json = {{"pairs", Json::array()}, {"refused", Json::array()}};
+  for (const quant::SmoothingPair& pair : smoothing.pairs) {
+    json["pairs"].push_back({{"producer", graph.node(pair.producer).name}, {"consumers", names(pair.consumers)}});
+  }
+  for (const quant::SmoothingRefusal& refusal : smoothing.refused) {
+    json["refused"].push_back({{"producer", refusal.producer ? Json(graph.node(*refusal.producer).name) : Json()},
+                               {"consumers", names(refusal.consumers)},
+                               {"reason", refusal.reason}});
+  }
+  return json;
+}
+
 void inspect_model(const InspectOptions& options) {
   const models::Model model = models::Model::open(model_folder(options.model.model));
   const inspect::Summary summary = inspect::summarize(model);
@@ -101,13 +121,16 @@ void inspect_model(const InspectOptions& options) {
     json["tensors"] = tensors_json(model);
     json["kernels"] = inspect::to_json(inspect::kernel_choices(model));
     json["graph"] = ir::print(model.graph);
+    json["smoothing"] = smoothing_json(model.graph);
     fmt::print("{}\n", to_text(json));
     return;
   }
   if (options.graph) fmt::print("{}", ir::print(model.graph));
   if (options.kernels) print_kernels(inspect::kernel_choices(model));
   if (options.tensors) print_tensors(model);
-  if (!options.graph && !options.kernels && !options.tensors) print_summary(model, summary, memory);
+  if (options.smoothing) fmt::print("{}", quant::print(model.graph, quant::find_smoothing(model.graph)));
+  if (!options.graph && !options.kernels && !options.tensors && !options.smoothing)
+    print_summary(model, summary, memory);
 }
 
 }  // namespace
@@ -121,6 +144,8 @@ void add_inspect(CLI::App& app) {
   command->add_flag("--graph", options->graph, "The graph, one node a line");
   command->add_flag("--kernels", options->kernels, "Which kernels run on this machine, and why not the others");
   command->add_flag("--tensors", options->tensors, "The tensors of the checkpoint");
+  command->add_flag("--smoothing", options->smoothing,
+                    "Which layers may exchange per-channel scales when quantized, and why the others may not");
   command->add_flag("--json", options->json, "Everything as one JSON object");
   command->footer("Example: duan inspect models/demo --kernels");
   command->callback([options] { inspect_model(*options); });

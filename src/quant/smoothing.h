@@ -1,0 +1,40 @@
+// Which per-channel scales may change hands without changing what a graph computes.
+//
+// If `producer` alone makes a value and `consumers` alone read it, then dividing channel c of what the producer makes
+// by s[c] > 0 and multiplying column c of every consumer's matrix by s[c] cancels. SmoothQuant and AWQ choose s; this
+// file only says where they may. Found by walking the graph: no name of a layer plays a part.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "ir/graph.h"
+
+namespace duan::quant {
+
+struct SmoothingPair {
+  ir::NodeId producer;                // RmsNorm (its weight is divided) or Linear (its rows and its bias)
+  std::vector<ir::NodeId> consumers;  // Linear nodes, in the order they run; their columns are multiplied
+  ir::ValueId value;                  // what the consumers read: one channel per column
+};
+
+struct SmoothingRefusal {
+  std::optional<ir::NodeId> producer;  // if the walk reached one
+  std::vector<ir::NodeId> consumers;
+  ir::ValueId value;
+  std::string reason;  // one sentence without a full stop
+};
+
+// Every value that Linear nodes read is in exactly one of the two lists, in the order of the graph.
+struct Smoothing {
+  std::vector<SmoothingPair> pairs;
+  std::vector<SmoothingRefusal> refused;
+};
+
+Smoothing find_smoothing(const ir::Graph& graph);
+
+// "a -> b, c", refusals with their reason, one a line.
+std::string print(const ir::Graph& graph, const Smoothing& smoothing);
+
+}  // namespace duan::quant

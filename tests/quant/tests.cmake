@@ -1,0 +1,1 @@
+duan_test(quant/smoothing_test.cpp DEPENDS duan::quant)

@@ -1,1 +1,3 @@
+duan_test(quant/rounding_reference_test.cpp DEPENDS duan::quant duan::checkpoint)
+duan_test(quant/rounding_test.cpp DEPENDS duan::quant)
 duan_test(quant/smoothing_test.cpp DEPENDS duan::quant)

@@ -1,0 +1,53 @@
+// Rounding weights to integers, row by row: the scales, zero points and codes that compressed-tensors would choose.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensor/dtype.h"
+
+namespace duan::quant {
+
+enum class WeightObserver {
+  minmax,  // the range is that of the numbers
+  mse,     // the range is shrunk in steps of 1 % down to 81 %, to where the sum of |error|^2.4 is least
+};
+
+// value = (code - zero_point) * scale, codes in [-2^(bits-1), 2^(bits-1) - 1].
+struct WeightRounding {
+  int bits = 8;            // 4 | 8
+  int64_t group_size = 0;  // columns that share a scale; 0: the whole row
+  bool symmetric = true;   // zero points are 0; scale = max|w| / (2^bits - 1) * 2, else (max - min) / (2^bits - 1)
+  WeightObserver observer = WeightObserver::minmax;
+  DType scale_dtype = DType::f32;  // scales are numbers of this float dtype: codes are made for what will be stored
+  // Every intermediate result is rounded to scale_dtype, too, as tensors of that dtype do: for comparing code by code
+  // with checkpoints made that way. Coarser in bf16.
+  bool narrow = false;
+
+  int64_t groups(int64_t columns) const { return group_size == 0 ? 1 : columns / group_size; }
+  int32_t lowest() const { return -(1 << (bits - 1)); }
+  int32_t highest() const { return (1 << (bits - 1)) - 1; }
+};
+
+struct RoundedRow {
+  std::vector<int8_t> codes;        // [columns]
+  std::vector<float> scales;        // [groups], > 0, exact in scale_dtype
+  std::vector<int8_t> zero_points;  // [groups]
+};
+
+// Rounds one row of finite numbers; group_size divides its length. The vectors of `out` are sized here. Ties go to
+// even.
+void round_row(std::span<const float> row, const WeightRounding& rounding, RoundedRow& out);
+
+// The numbers that the codes stand for, into values[columns].
+void dequantize_row(const RoundedRow& row, const WeightRounding& rounding, std::span<float> values);
+
+// The nearest number of the float dtype.
+float nearest(DType dtype, float value);
+
+// One row of codes as compressed-tensors packs them: 32-bit words, low end first, each code plus 2^(bits-1).
+// words[ceil(codes * bits / 32)], all written.
+void pack_codes(std::span<const int8_t> codes, int bits, std::span<uint32_t> words);
+
+}  // namespace duan::quant

@@ -13,7 +13,7 @@ namespace duan::engine {
 
 struct GenerateOptions {
   int64_t max_tokens = -1;                    // < 0: until the context is full
-  std::vector<int64_t> stop_ids{};              // end the answer and are not part of it
+  std::vector<int64_t> stop_ids{};            // end the answer and are not part of it
   const std::atomic<bool>* cancel = nullptr;  // set by another thread or a signal handler
 };
 

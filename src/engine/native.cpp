@@ -1,74 +1,35 @@
-// The planned engine: runs a Plan's steps over the chunks of a prompt and the tokens of an answer.
+// The engine that runs plans: prompts in chunks, answers token by token.
 #include <algorithm>
-#include <cstring>
 
 #include "base/cpu.h"
-#include "base/error.h"
-#include "base/thread_pool.h"
 #include "engine/checks.h"
 #include "engine/engine.h"
-#include "engine/kv_cache.h"
-#include "engine/memory.h"
-#include "engine/plan.h"
+#include "engine/runner.h"
 
 namespace duan::engine {
 namespace {
-
-// Multiply-adds below which sharing a step out costs more than it saves.
-constexpr int64_t kParallelWork = 1 << 15;
-constexpr int64_t kColumnGrain = 16;     // columns of a matrix go to threads in multiples of this
-constexpr int64_t kGateUpColumns = 256;  // of gate and up computed before they are combined, while still in cache
-constexpr int64_t kAttentionRows = 32;   // rows of a chunk that one work item of attention takes
-
-bool choose_bf16(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, Compute compute) {
-  if (compute != Compute::automatic) return compute == Compute::bf16;
-  if (!isa_allowed(Isa::avx512_bf16)) return false;
-  for (const ir::Node& node : graph.nodes) {
-    if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
-      const ir::WeightInfo& info = graph.weight(linear->weight);
-      const Weight weight = checkpoint.weight(info.name, info.shape);
-      const auto* dense = std::get_if<Dense>(&weight.format);
-      return dense == nullptr || dense->dtype == DType::bf16;
-    }
-  }
-  return false;
-}
 
 class NativeEngine final : public Engine {
  public:
   NativeEngine(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options)
       : graph_(graph),
         checkpoint_(checkpoint),
-        bf16_(choose_bf16(graph, checkpoint, options.compute)),
+        precision_(choose_precision(graph, weights_of(checkpoint), options)),
         context_(options.context),
         vocab_(ir::width(graph.value(graph.outputs.at(0)).type)),
-        cache_(graph, options.context, kv_dtype(options)),
-        plan_(make_plan(graph, checkpoint, options, bf16_, kv_dtype(options))),
-        pool_(options.threads > 0 ? options.threads : cpu_count()),
-        arena_(static_cast<size_t>(plan_.arena_bytes)) {
-    int64_t head_dim = 0, silu_width = 0;
-    for (const Step& step : plan_.steps) {
-      if (const auto* attention = std::get_if<AttentionStep>(&step.work)) {
-        head_dim = std::max(head_dim, attention->head_dim);
-      } else if (const auto* silu = std::get_if<SiluStep>(&step.work)) {
-        silu_width = std::max(silu_width, buffer(silu->in).width);
-      }
-    }
-    scratch_floats_ = (kernels::attention_scratch_floats(head_dim) + 15) / 16 * 16;
-    scratch_ = ZeroedMemory(static_cast<size_t>(scratch_floats_ * pool_.threads()) * sizeof(float));
-    dequantized_ = ZeroedMemory(static_cast<size_t>(plan_.scratch_bytes * pool_.threads()));
-    ones_.assign(static_cast<size_t>(silu_width), 1.0f);
-  }
+        runner_(make_plan(graph, weights_of(checkpoint), options, precision_, PlanRows::asked),
+                KvCache(graph, options.context, precision_.kv_dtype),
+                options.threads > 0 ? options.threads : cpu_count()) {}
 
   std::span<const float> forward(std::span<const int64_t> ids) override {
     check_ids(ids, vocab_, position_, context_);
     const auto count = static_cast<int64_t>(ids.size());
-    for (int64_t first = 0; first < count; first += plan_.chunk_rows) {
-      const int64_t rows = std::min(plan_.chunk_rows, count - first);
+    for (int64_t first = 0; first < count; first += plan().chunk_rows) {
+      const int64_t rows = std::min(plan().chunk_rows, count - first);
       run_chunk(ids, first, rows);
       if (first + rows == count) run_tail(rows - 1, 1);
     }
-    const std::span<const float> logits(floats(plan_.logits, 0), static_cast<size_t>(vocab_));
+    const std::span<const float> logits(runner_.output(), static_cast<size_t>(vocab_));
     check_logits(logits, graph_, checkpoint_);
     position_ += count;
     return logits;
@@ -77,14 +38,14 @@ class NativeEngine final : public Engine {
   void forward_all(std::span<const int64_t> ids, const LogitsFn& logits_fn) override {
     check_ids(ids, vocab_, position_, context_);
     const auto count = static_cast<int64_t>(ids.size());
-    for (int64_t first = 0; first < count; first += plan_.chunk_rows) {
-      const int64_t rows = std::min(plan_.chunk_rows, count - first);
+    for (int64_t first = 0; first < count; first += plan().chunk_rows) {
+      const int64_t rows = std::min(plan().chunk_rows, count - first);
       run_chunk(ids, first, rows);
-      for (int64_t row = 0; row < rows; row += plan_.slice_rows) {
-        const int64_t slice = std::min(plan_.slice_rows, rows - row);
+      for (int64_t row = 0; row < rows; row += plan().slice_rows) {
+        const int64_t slice = std::min(plan().slice_rows, rows - row);
         run_tail(row, slice);
         for (int64_t r = 0; r < slice; ++r) {
-          const std::span<const float> logits(floats(plan_.logits, 0) + r * vocab_, static_cast<size_t>(vocab_));
+          const std::span<const float> logits(runner_.output() + r * vocab_, static_cast<size_t>(vocab_));
           check_logits(logits, graph_, checkpoint_);
           logits_fn(first + row + r, logits);
         }
@@ -96,375 +57,30 @@ class NativeEngine final : public Engine {
   void truncate(int64_t positions) override { position_ = std::clamp<int64_t>(positions, 0, position_); }
   int64_t position() const override { return position_; }
   int64_t context() const override { return context_; }
-  void set_probe(Probe probe) override { probe_ = std::move(probe); }
-  Compute compute() const override { return bf16_ ? Compute::bf16 : Compute::fp32; }
-  int threads() const override { return pool_.threads(); }
-  MemoryUse memory() const override { return {plan_.weight_bytes, cache_.bytes(), plan_.arena_bytes}; }
+  void set_probe(Probe probe) override { runner_.set_probe(std::move(probe)); }
+  Compute compute() const override { return precision_.bf16 ? Compute::bf16 : Compute::fp32; }
+  int threads() const override { return runner_.threads(); }
+  MemoryUse memory() const override { return {plan().weight_bytes, runner_.kv_bytes(), plan().arena_bytes}; }
 
  private:
-  DType kv_dtype(const Options& options) const {
-    return options.kv_automatic ? (bf16_ ? DType::bf16 : DType::f32) : options.kv_dtype;
-  }
-
-  // ---- running steps
+  const Plan& plan() const { return runner_.plan(); }
 
   void run_chunk(std::span<const int64_t> ids, int64_t first, int64_t rows) {
-    ids_ = ids.subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
-    chunk_position_ = position_ + first;
-    run_steps(0, plan_.tail_begin, 0, rows);
+    runner_.start(
+        {.ids = ids.subspan(static_cast<size_t>(first), static_cast<size_t>(rows)), .position = position_ + first});
+    runner_.run(0, plan().tail_begin, 0, rows);
   }
 
-  void run_tail(int64_t first_row, int64_t rows) { run_steps(plan_.tail_begin, plan_.steps.size(), first_row, rows); }
-
-  void run_steps(size_t first_step, size_t last_step, int64_t first_row, int64_t rows) {
-    first_row_ = first_row;
-    rows_ = rows;
-    for (size_t i = first_step; i < last_step; ++i) {
-      std::visit([this](const auto& work) { run_step(work); }, plan_.steps[i].work);
-      if (!probe_) continue;
-      for (const auto& [value, id] : plan_.steps[i].makes) show(value, id);
-    }
-  }
-
-  void show(ir::ValueId value, BufferId id) {
-    const int64_t width = buffer(id).width;
-    if (buffer(id).dtype == DType::f32) {
-      probe_(value, first_row_, rows_, width, floats(id, 0));
-      return;
-    }
-    std::vector<float> values(static_cast<size_t>(rows_ * width));
-    to_float(DType::bf16, static_cast<const std::byte*>(data(id, 0)), rows_ * width, values.data());
-    probe_(value, first_row_, rows_, width, values.data());
-  }
-
-  const Buffer& buffer(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)]; }
-
-  // Row `row` of the rows being run.
-  void* data(BufferId id, int64_t row) const {
-    const Buffer& b = buffer(id);
-    const int64_t index = b.per_slice ? row : first_row_ + row;
-    return arena_.data() + b.offset + index * b.width * static_cast<int64_t>(dtype_size(b.dtype));
-  }
-  float* floats(BufferId id, int64_t row) const { return static_cast<float*>(data(id, row)); }
-
-  // work(first, last) or work(first, last, thread) over [0, count), shared out unless it is small.
-  template <typename Work>
-  void parallel(int64_t count, int64_t grain, int64_t cost, const Work& work) {
-    const auto run = [&](int64_t first, int64_t last, int thread) {
-      if constexpr (std::is_invocable_v<Work, int64_t, int64_t, int>) {
-        work(first, last, thread);
-      } else {
-        work(first, last);
-      }
-    };
-    if (pool_.threads() == 1 || cost < kParallelWork) return run(0, count, 0);
-    pool_.run([&](int index) {
-      const ThreadPool::Range range = ThreadPool::split(count, grain, index, pool_.threads());
-      if (range.first < range.last) run(range.first, range.last, index);
-    });
-  }
-
-  // ---- one function per step
-
-  void run_step(const EmbedStep& s) {
-    const Buffer& out = buffer(s.out);
-    const auto* dense = std::get_if<Dense>(&s.weight.format);
-    for (int64_t r = 0; r < rows_; ++r) {
-      const int64_t id = ids_[static_cast<size_t>(first_row_ + r)];
-      if (dense == nullptr) {
-        s.weight.row_to_float(id, floats(s.out, r));
-        continue;
-      }
-      const auto row_bytes = static_cast<int64_t>(dtype_size(dense->dtype)) * out.width;
-      plan_.rows->to_float(dense->data + id * row_bytes, dense->dtype, floats(s.out, r), out.width);
-    }
-  }
-
-  void run_step(const AnglesStep& s) {
-    for (int64_t r = 0; r < rows_; ++r) {
-      fill_angles(s.frequencies, chunk_position_ + first_row_ + r, floats(s.out, r));
-    }
-  }
-
-  void run_step(const NormStep& s) {
-    const Buffer &in = buffer(s.in), &out = buffer(s.out);
-    const auto n = static_cast<int64_t>(s.weight.size());
-    parallel(rows_, 1, rows_ * in.width, [&](int64_t first, int64_t last) {
-      plan_.rows->rms_norm({.x = floats(s.in, first),
-                            .x_stride = in.width,
-                            .rows = last - first,
-                            .groups = in.width / n,
-                            .n = n,
-                            .weight = s.weight.data(),
-                            .eps = s.eps,
-                            .out = data(s.out, first),
-                            .out_dtype = out.dtype,
-                            .out_stride = out.width});
-    });
-  }
-
-  void run_step(const RoundInputStep& s) {
-    const int64_t k = buffer(s.in).width;
-    parallel(rows_, 1, rows_ * k, [&](int64_t first, int64_t last) {
-      s.kernel->round_input({.x = floats(s.in, first),
-                             .x_stride = k,
-                             .rows = last - first,
-                             .k = k,
-                             .scheme = s.scheme,
-                             .codes = static_cast<int8_t*>(data(s.codes, first)),
-                             .scales = floats(s.scales, first)});
-    });
-  }
-
-  // Columns [first, last) of the part's output.
-  void run_part(const LinearPart& part, int64_t first, int64_t last, bool accumulate, int thread) const {
-    struct Run {
-      const NativeEngine& engine;
-      const LinearPart& part;
-      int64_t first, last;
-      bool accumulate;
-      int thread;
-      void operator()(const DenseProduct& p) const {
-        const auto& dense = std::get<Dense>(part.weight.format);
-        engine.multiply(part, *p.kernel, dense.data, dense.dtype, first, last, 0, accumulate);
-      }
-      void operator()(const DequantizedProduct& p) const {
-        const DType dtype = engine.buffer(part.in).dtype;
-        std::byte* rows = engine.dequantized_.data() + thread * engine.plan_.scratch_bytes;
-        for (int64_t n = first; n < last; n += kDequantizedRows) {
-          const int64_t end = std::min(n + kDequantizedRows, last);
-          p.dequantize->run({.weight = &part.weight, .first = n, .last = end, .out = rows, .out_dtype = dtype});
-          engine.multiply(part, *p.kernel, rows, dtype, n, end, n, accumulate);
-        }
-      }
-      void operator()(const Int8Product& p) const { engine.multiply_int8(part, p, first, last, accumulate); }
-    };
-    std::visit(Run{*this, part, first, last, accumulate, thread}, part.product);
-  }
-
-  // `w` holds the weight's rows from `origin` on.
-  void multiply(const LinearPart& part, const kernels::LinearKernel& kernel, const std::byte* w, DType w_dtype,
-                int64_t first, int64_t last, int64_t origin, bool accumulate) const {
-    const Buffer& x = buffer(part.in);
-    kernel.run({.x = data(part.in, 0),
-                .x_dtype = x.dtype,
-                .x_stride = x.width,
-                .w = w,
-                .w_dtype = w_dtype,
-                .bias = part.bias.empty() ? nullptr : part.bias.data() + origin,
-                .y = floats(part.out, 0) + origin,
-                .y_stride = buffer(part.out).width,
-                .rows = rows_,
-                .first = first - origin,
-                .last = last - origin,
-                .k = x.width,
-                .accumulate = accumulate});
-  }
-
-  void multiply_int8(const LinearPart& part, const Int8Product& product, int64_t first, int64_t last,
-                     bool accumulate) const {
-    const auto& format = std::get<Int8Channel>(part.weight.format);
-    product.kernel->run({.x = static_cast<const int8_t*>(data(part.in, 0)),
-                         .x_scales = floats(product.x_scales, 0),
-                         .x_zero_point = format.input.zero_point,
-                         .w = format.codes,
-                         .w_scales = product.rows.scales.data(),
-                         .w_sums = product.rows.sums.data(),
-                         .bias = part.bias.empty() ? nullptr : part.bias.data(),
-                         .y = floats(part.out, 0),
-                         .y_stride = buffer(part.out).width,
-                         .rows = rows_,
-                         .first = first,
-                         .last = last,
-                         .k = buffer(part.in).width,
-                         .accumulate = accumulate});
-  }
-
-  void run_step(const LinearStep& s) {
-    int64_t columns = 0, work = 0;
-    for (const LinearPart& part : s.parts) {
-      columns += part.weight.shape[0];
-      work += rows_ * part.weight.shape[0] * part.weight.shape[1];
-    }
-    parallel(columns, kColumnGrain, work, [&](int64_t first, int64_t last, int thread) {
-      int64_t begin = 0;  // of the part among all columns
-      for (const LinearPart& part : s.parts) {
-        const int64_t n = part.weight.shape[0];
-        const int64_t from = std::max(first - begin, int64_t{0}), to = std::min(last - begin, n);
-        if (from < to) run_part(part, from, to, s.accumulate, thread);
-        begin += n;
-      }
-    });
-  }
-
-  void run_step(const GateUpStep& s) {
-    const int64_t n = s.gate.weight.shape[0];
-    const Buffer& out = buffer(s.out);
-    parallel(n, kColumnGrain, 2 * rows_ * n * s.gate.weight.shape[1], [&](int64_t first, int64_t last, int thread) {
-      for (int64_t from = first; from < last; from += kGateUpColumns) {
-        const int64_t to = std::min(from + kGateUpColumns, last);
-        run_part(s.gate, from, to, false, thread);
-        run_part(s.up, from, to, false, thread);
-        plan_.rows->silu_mul(
-            {.gate = floats(s.gate.out, 0) + from,
-             .up = floats(s.up.out, 0) + from,
-             .gate_stride = n,
-             .up_stride = n,
-             .rows = rows_,
-             .n = to - from,
-             .out = static_cast<std::byte*>(data(s.out, 0)) + from * static_cast<int64_t>(dtype_size(out.dtype)),
-             .out_dtype = out.dtype,
-             .out_stride = out.width});
-      }
-    });
-  }
-
-  void run_step(const RopeStep& s) {
-    const int64_t width = s.heads * s.head_dim;
-    parallel(rows_, 1, rows_ * width, [&](int64_t first, int64_t last) {
-      std::memcpy(floats(s.out, first), floats(s.in, first),
-                  static_cast<size_t>((last - first) * width) * sizeof(float));
-      rotate(floats(s.out, first), width, s.angles, first, last - first, s.heads, s.head_dim);
-    });
-  }
-
-  void rotate(float* x, int64_t stride, BufferId angles, int64_t row, int64_t rows, int64_t heads, int64_t n) const {
-    plan_.rows->rope({.x = x,
-                      .x_stride = stride,
-                      .rows = rows,
-                      .heads = heads,
-                      .n = n,
-                      .cosines = floats(angles, row),
-                      .sines = floats(angles, row) + n / 2,
-                      .table_stride = n});
-  }
-
-  // Normalises and rotates, in place, `heads` heads of n at x for rows [row, row + rows).
-  void prepare(const AttentionStep& s, float* x, int64_t stride, const std::vector<float>& norm, int64_t row,
-               int64_t rows, int64_t heads) const {
-    if (!norm.empty()) {
-      plan_.rows->rms_norm({.x = x,
-                            .x_stride = stride,
-                            .rows = rows,
-                            .groups = heads,
-                            .n = s.head_dim,
-                            .weight = norm.data(),
-                            .eps = s.eps,
-                            .out = x,
-                            .out_dtype = DType::f32,
-                            .out_stride = stride});
-    }
-    if (s.angles) rotate(x, stride, *s.angles, row, rows, heads, s.head_dim);
-  }
-
-  void run_step(const AttentionStep& s) {
-    const int64_t n = s.head_dim, group = s.heads / s.kv_heads;
-    const int64_t blocks = (rows_ + kAttentionRows - 1) / kAttentionRows;
-    const int64_t first_position = chunk_position_ + first_row_;
-
-    // Every key of the chunk must be stored before a query reads it: two rounds.
-    const auto store = [&](int64_t item) {
-      const int64_t head = item % s.kv_heads, row = item / s.kv_heads * kAttentionRows;
-      const int64_t rows = std::min(kAttentionRows, rows_ - row);
-      prepare(s, floats(s.k, row) + head * n, s.kv_heads * n, s.k_norm, row, rows, 1);
-      const kernels::KvView view = cache_.view(s.cache, head);
-      for (int64_t r = row; r < row + rows; ++r) {
-        kernels::store_kv(view, first_position + r, floats(s.k, r) + head * n, floats(s.v, r) + head * n);
-      }
-    };
-    const auto attend = [&](int64_t item, int thread) {
-      const int64_t head = item % s.kv_heads, row = item / s.kv_heads * kAttentionRows;
-      const int64_t rows = std::min(kAttentionRows, rows_ - row);
-      float* q = floats(s.q, row) + head * group * n;
-      prepare(s, q, s.heads * n, s.q_norm, row, rows, group);
-      const Buffer& out = buffer(s.out);
-      s.kernel->run({.q = q,
-                     .q_stride_row = s.heads * n,
-                     .q_stride_head = n,
-                     .rows = rows,
-                     .heads_per_kv = group,
-                     .first_position = first_position + row,
-                     .scale = s.scale,
-                     .kv = cache_.view(s.cache, head),
-                     .out = static_cast<std::byte*>(data(s.out, row)) +
-                            head * group * n * static_cast<int64_t>(dtype_size(out.dtype)),
-                     .out_dtype = out.dtype,
-                     .out_stride_row = out.width,
-                     .out_stride_head = n,
-                     .scratch = reinterpret_cast<float*>(scratch_.data()) + thread * scratch_floats_});
-    };
-
-    const int64_t items = blocks * s.kv_heads;
-    const int64_t cost = rows_ * (first_position + rows_) * s.heads * n;
-    const int threads = cost < kParallelWork ? 1 : pool_.threads();
-    const auto round = [&](const auto& work) {
-      if (threads == 1) {
-        for (int64_t item = 0; item < items; ++item) work(item, 0);
-        return;
-      }
-      // Dealt out in turn: later rows see more positions, so neighbours cost alike.
-      pool_.run([&](int thread) {
-        for (int64_t item = thread; item < items; item += threads) work(item, thread);
-      });
-    };
-    if (rows_ == 1) {
-      // A head's only query reads what the same item has just stored.
-      round([&](int64_t item, int thread) {
-        store(item);
-        attend(item, thread);
-      });
-      return;
-    }
-    round([&](int64_t item, int) { store(item); });
-    round(attend);
-  }
-
-  void run_step(const AddStep& s) {
-    const int64_t count = rows_ * buffer(s.out).width;
-    std::memcpy(floats(s.out, 0), floats(s.a, 0), static_cast<size_t>(count) * sizeof(float));
-    plan_.rows->add(floats(s.b, 0), floats(s.out, 0), count);
-  }
-
-  void run_step(const MulStep& s) {
-    std::transform(floats(s.a, 0), floats(s.a, 0) + rows_ * buffer(s.a).width, floats(s.b, 0), floats(s.out, 0),
-                   std::multiplies<>());
-  }
-
-  void run_step(const SiluStep& s) {
-    const int64_t n = buffer(s.in).width;
-    plan_.rows->silu_mul({.gate = floats(s.in, 0),
-                          .up = ones_.data(),
-                          .gate_stride = n,
-                          .up_stride = 0,
-                          .rows = rows_,
-                          .n = n,
-                          .out = data(s.out, 0),
-                          .out_dtype = DType::f32,
-                          .out_stride = n});
-  }
-
-  void run_step(const CastStep& s) {
-    const int64_t width = buffer(s.in).width;
-    parallel(rows_, 1, rows_ * width, [&](int64_t first, int64_t last) {
-      plan_.rows->to_bf16(floats(s.in, first), static_cast<uint16_t*>(data(s.out, first)), (last - first) * width);
-    });
+  void run_tail(int64_t first_row, int64_t rows) {
+    runner_.run(plan().tail_begin, plan().steps.size(), first_row, rows);
   }
 
   const ir::Graph& graph_;
   const checkpoint::Checkpoint& checkpoint_;
-  bool bf16_;
+  Precision precision_;
   int64_t context_, vocab_;
-  KvCache cache_;
-  Plan plan_;
-  ThreadPool pool_;
-  ZeroedMemory arena_, scratch_, dequantized_;
-  int64_t scratch_floats_ = 0;  // per thread
-  std::vector<float> ones_;     // silu(x) = silu(x) * 1
-  Probe probe_;
+  Runner runner_;
   int64_t position_ = 0;
-  // The chunk and rows being run.
-  std::span<const int64_t> ids_;
-  int64_t chunk_position_ = 0, first_row_ = 0, rows_ = 0;
 };
 
 }  // namespace

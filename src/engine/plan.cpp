@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "base/cpu.h"
 #include "base/error.h"
 #include "engine/fusion.h"
 
@@ -18,9 +19,9 @@ constexpr int64_t kSliceRows = 64;
 
 class Planner {
  public:
-  Planner(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
-          DType kv_dtype)
-      : graph_(graph), checkpoint_(checkpoint), bf16_(bf16), kv_dtype_(kv_dtype) {
+  Planner(const ir::Graph& graph, const WeightSource& weights, const Options& options, const Precision& precision,
+          PlanRows rows)
+      : graph_(graph), weights_(weights), bf16_(precision.bf16), kv_dtype_(precision.kv_dtype), rows_(rows) {
     const std::vector<std::string> known = fusion_names();
     for (const std::string& name : options.disabled_fusions) {
       if (name != "all" && std::find(known.begin(), known.end(), name) == known.end()) {
@@ -35,7 +36,11 @@ class Planner {
 
   Plan build() {
     for (const ir::WeightInfo& info : graph_.weights) {
-      plan_.weight_bytes += static_cast<int64_t>(checkpoint_.weight(info.name, info.shape).bytes());
+      plan_.weight_bytes += static_cast<int64_t>(weights_(info.name, info.shape).bytes());
+    }
+    for (const ValueId input : graph_.inputs) {
+      if (graph_.value(input).type.dtype != DType::f32) continue;
+      add_step(InputStep{make_buffer(input)}, {input});
     }
     for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
       if (fusions_.absorbed.contains(id)) continue;
@@ -43,9 +48,10 @@ class Planner {
       node_ = &graph_.node(id);
       std::visit([this](const auto& op) { emit(op); }, node_->op);
     }
-    plan_.logits = buffer(graph_.outputs.at(0));
-    plan_.buffers[static_cast<size_t>(plan_.logits)].per_slice = true;
-    for (size_t i = 0; i < plan_.steps.size(); ++i) {
+    plan_.output = buffer(graph_.outputs.at(0));
+    plan_.buffers[static_cast<size_t>(plan_.output)].per_slice = rows_ == PlanRows::asked;
+    if (rows_ == PlanRows::all) plan_.tail_begin = plan_.steps.size();
+    for (size_t i = plan_.tail_begin; i < plan_.steps.size(); ++i) {
       if (std::holds_alternative<AttentionStep>(plan_.steps[i].work)) plan_.tail_begin = i + 1;
     }
     find_lifetimes();
@@ -137,7 +143,7 @@ class Planner {
 
   Weight weight(ir::WeightId id) const {
     const ir::WeightInfo& info = graph_.weight(id);
-    return checkpoint_.weight(info.name, info.shape);
+    return weights_(info.name, info.shape);
   }
 
   std::vector<float> vector(ir::WeightId id) const {
@@ -277,7 +283,16 @@ class Planner {
     add_step(std::move(step), {node_->output});
   }
 
-  void emit(const ir::Reshape&) {}  // the buffer is the input's
+  // The buffer is the input's, and complete when that is.
+  void emit(const ir::Reshape&) {
+    for (Step& step : plan_.steps) {
+      const auto made = std::find_if(step.makes.begin(), step.makes.end(),
+                                     [&](const auto& pair) { return pair.first == node_->inputs[0]; });
+      if (made == step.makes.end()) continue;
+      step.makes.emplace_back(node_->output, made->second);
+      return;
+    }
+  }
 
   // ---- lifetimes
 
@@ -296,6 +311,7 @@ class Planner {
         void all(std::initializer_list<BufferId> ids) const {
           for (const BufferId id : ids) planner.touch(id, step);
         }
+        void operator()(const InputStep& s) const { all({s.out}); }
         void operator()(const EmbedStep& s) const { all({s.out}); }
         void operator()(const AnglesStep& s) const { all({s.out}); }
         void operator()(const NormStep& s) const { all({s.in, s.out}); }
@@ -329,13 +345,14 @@ class Planner {
       const auto tail = static_cast<int32_t>(plan_.tail_begin);
       if (buffer.first_step < tail && buffer.last_step >= tail) buffer.last_step = last;
     }
-    plan_.buffers[static_cast<size_t>(plan_.logits)].last_step = last;
+    plan_.buffers[static_cast<size_t>(plan_.output)].last_step = last;
   }
 
   const ir::Graph& graph_;
-  const checkpoint::Checkpoint& checkpoint_;
+  const WeightSource& weights_;
   bool bf16_;
   DType kv_dtype_;
+  PlanRows rows_;
   Fusions fusions_;
   Plan plan_;
   std::map<ValueId, BufferId> buffers_;  // by root value, like the two below
@@ -349,9 +366,32 @@ class Planner {
 
 std::vector<std::string> fusion_names() { return {"shared_input", "gate_up", "residual", "norm_rope"}; }
 
-Plan make_plan(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
-               DType kv_dtype) {
-  return Planner(graph, checkpoint, options, bf16, kv_dtype).build();
+WeightSource weights_of(const checkpoint::Checkpoint& checkpoint) {
+  return [&checkpoint](const std::string& name, const Shape& shape) { return checkpoint.weight(name, shape); };
+}
+
+Precision choose_precision(const ir::Graph& graph, const WeightSource& weights, const Options& options) {
+  const auto automatic = [&] {
+    if (!isa_allowed(Isa::avx512_bf16)) return false;
+    for (const ir::Node& node : graph.nodes) {
+      if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
+        const ir::WeightInfo& info = graph.weight(linear->weight);
+        const Weight weight = weights(info.name, info.shape);
+        const auto* dense = std::get_if<Dense>(&weight.format);
+        return dense == nullptr || dense->dtype == DType::bf16;
+      }
+    }
+    return false;
+  };
+  Precision precision;
+  precision.bf16 = options.compute == Compute::automatic ? automatic() : options.compute == Compute::bf16;
+  precision.kv_dtype = options.kv_automatic ? (precision.bf16 ? DType::bf16 : DType::f32) : options.kv_dtype;
+  return precision;
+}
+
+Plan make_plan(const ir::Graph& graph, const WeightSource& weights, const Options& options, const Precision& precision,
+               PlanRows rows) {
+  return Planner(graph, weights, options, precision, rows).build();
 }
 
 void place_buffers(Plan& plan) {

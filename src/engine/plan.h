@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <variant>
@@ -26,9 +27,13 @@ using BufferId = int32_t;
 struct Buffer {
   int64_t width;
   DType dtype;                    // f32, bf16 where only bf16 matrix products read it, or i8: rounded input
-  bool per_slice = false;         // holds the rows of one slice of the tail, not of the chunk: the logits
+  bool per_slice = false;         // holds the rows of one slice of the tail, not of the chunk: logits
   int32_t first_step, last_step;  // live from the step that makes it to the last that reads it
   int64_t offset = 0;             // bytes in the arena
+};
+
+struct InputStep {  // the value a subgraph is handed
+  BufferId out;
 };
 
 struct EmbedStep {
@@ -121,8 +126,8 @@ struct CastStep {  // f32 -> bf16
 };
 
 struct Step {
-  std::variant<EmbedStep, AnglesStep, NormStep, RoundInputStep, LinearStep, GateUpStep, RopeStep, AttentionStep,
-               AddStep, MulStep, SiluStep, CastStep>
+  std::variant<InputStep, EmbedStep, AnglesStep, NormStep, RoundInputStep, LinearStep, GateUpStep, RopeStep,
+               AttentionStep, AddStep, MulStep, SiluStep, CastStep>
       work;
   std::vector<std::pair<ir::ValueId, BufferId>> makes;  // graph values complete after it, for the probe
 };
@@ -133,7 +138,7 @@ struct Plan {
   // Steps from here on work row by row: they run only for the rows whose logits are asked for, `slice_rows` at a time.
   size_t tail_begin = 0;
   int64_t chunk_rows = 0, slice_rows = 0;
-  BufferId logits = -1;
+  BufferId output = -1;  // of the graph: the logits, or what a subgraph hands on
   int64_t arena_bytes = 0;
   int64_t weight_bytes = 0;
   int64_t scratch_bytes = 0;  // each thread's, for rows made plain
@@ -150,9 +155,25 @@ inline constexpr int64_t kDequantizedRows = 16;
 //   "norm_rope"     norms and rotations of q and k inside attention
 std::vector<std::string> fusion_names();
 
-// `bf16` rounds the inputs of matrix products to bf16. Throws Error for an unknown fusion or an absent weight.
-Plan make_plan(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options, bool bf16,
-               DType kv_dtype);
+// Where weights come from: a checkpoint, or one with some of its weights replaced. Throws Error if there is none of
+// this name and shape.
+using WeightSource = std::function<Weight(const std::string& name, const Shape& shape)>;
+WeightSource weights_of(const checkpoint::Checkpoint& checkpoint);  // which must outlive it
+
+struct Precision {
+  bool bf16 = false;  // the inputs of matrix products in floating point are rounded to bf16
+  DType kv_dtype = DType::f32;
+};
+
+// What options.compute and options.kv_dtype mean for this graph on this machine.
+Precision choose_precision(const ir::Graph& graph, const WeightSource& weights, const Options& options);
+
+// Rows whose output is computed: those asked for, in slices after the last attention, or all of a chunk at once.
+enum class PlanRows { asked, all };
+
+// Throws Error for an unknown fusion or an absent weight.
+Plan make_plan(const ir::Graph& graph, const WeightSource& weights, const Options& options, const Precision& precision,
+               PlanRows rows);
 
 // Gives each buffer its place: buffers that live at the same time do not overlap. Sets offsets and arena_bytes.
 void place_buffers(Plan& plan);

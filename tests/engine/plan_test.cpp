@@ -37,7 +37,8 @@ TEST(Plan, BuffersThatLiveTogetherDoNotOverlap) {
         options.context = 128;
         options.chunk = 100;
         if (!fused) options.disabled_fusions = {"all"};
-        const Plan plan = make_plan(model.graph, model.checkpoint, options, bf16, DType::f32);
+        const Plan plan =
+            make_plan(model.graph, weights_of(model.checkpoint), options, {bf16, DType::f32}, PlanRows::asked);
         expect_sound(plan);
         int64_t together = 0;
         for (const Buffer& buffer : plan.buffers) together += size_of(plan, buffer);
@@ -70,7 +71,7 @@ TEST(Plan, TheTailHoldsWhatFollowsTheLastAttention) {
   const models::Model model = models::Model::open(test::tiny_models()[0]);
   Options options;
   options.context = 128;
-  const Plan plan = make_plan(model.graph, model.checkpoint, options, false, DType::f32);
+  const Plan plan = make_plan(model.graph, weights_of(model.checkpoint), options, {}, PlanRows::asked);
   for (size_t i = 0; i < plan.steps.size(); ++i) {
     if (i >= plan.tail_begin) {
       EXPECT_FALSE(std::holds_alternative<AttentionStep>(plan.steps[i].work));

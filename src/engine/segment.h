@@ -1,0 +1,39 @@
+// Part of a model run on its own: one block of layers over whole sequences, so that a model larger than memory can be
+// calibrated block by block.
+#pragma once
+
+#include <memory>
+#include <span>
+
+#include "engine/engine.h"
+#include "engine/plan.h"
+
+namespace duan::engine {
+
+class Runner;
+
+class Segment {
+ public:
+  // `graph` is one that ir::subgraph made: it reads token ids or is handed one float value. It must outlive the
+  // segment, like the memory of the weights. options.context is the longest sequence; kv_dtype is f32 unless told.
+  Segment(const ir::Graph& graph, const WeightSource& weights, const Options& options);
+  ~Segment();
+
+  // Runs one sequence from its first token. `out` gets the output, [tokens, width()].
+  void run(std::span<const int64_t> ids, std::span<float> out);
+  void run(std::span<const float> hidden, std::span<float> out);  // [tokens, width of the value it is handed]
+
+  int64_t width() const;  // of the output
+  void set_probe(Probe probe);
+  bool bf16() const;  // what Compute::automatic became
+
+ private:
+  void run(int64_t tokens, std::span<float> out);
+
+  const ir::Graph& graph_;
+  int64_t context_;
+  Precision precision_;
+  std::unique_ptr<Runner> runner_;
+};
+
+}  // namespace duan::engine

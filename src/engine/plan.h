@@ -9,7 +9,6 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
-#include "engine/angles.h"
 #include "engine/engine.h"
 #include "engine/int8_rows.h"
 #include "ir/graph.h"
@@ -18,6 +17,7 @@
 #include "kernels/linear.h"
 #include "kernels/linear_int8.h"
 #include "kernels/rows.h"
+#include "tensor/angles.h"
 
 namespace duan::engine {
 

@@ -5,7 +5,6 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "engine/angles.h"
 #include "engine/checks.h"
 #include "engine/engine.h"
 #include "engine/int8_rows.h"
@@ -14,6 +13,7 @@
 #include "kernels/linear.h"
 #include "kernels/linear_int8.h"
 #include "kernels/rows.h"
+#include "tensor/angles.h"
 
 namespace duan::engine {
 namespace {

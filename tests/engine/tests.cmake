@@ -1,4 +1,3 @@
-duan_test(engine/angles_test.cpp DEPENDS duan::engine)
 duan_test(engine/checks_test.cpp DEPENDS duan::engine duan::models)
 duan_test(engine/fusion_test.cpp DEPENDS duan::engine duan::models)
 duan_test(engine/generate_test.cpp DEPENDS duan::engine duan::models)

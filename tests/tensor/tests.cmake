@@ -1,3 +1,3 @@
-foreach(name dtype shape weight)
+foreach(name angles dtype shape weight)
   duan_test(tensor/${name}_test.cpp DEPENDS duan::tensor)
 endforeach()

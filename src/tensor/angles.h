@@ -6,7 +6,7 @@
 
 #include "tensor/rope.h"
 
-namespace duan::engine {
+namespace duan {
 
 struct Frequencies {
   std::vector<float> per_pair;  // [dim / 2], radians per position
@@ -20,4 +20,4 @@ Frequencies rope_frequencies(const Rope& rope, int64_t dim);
 // out[dim]: dim/2 cosines, then dim/2 sines, of position * frequency.
 void fill_angles(const Frequencies& frequencies, int64_t position, float* out);
 
-}  // namespace duan::engine
+}  // namespace duan

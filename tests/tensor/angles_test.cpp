@@ -1,10 +1,10 @@
-#include "engine/angles.h"
+#include "tensor/angles.h"
 
 #include <gtest/gtest.h>
 
 #include <cmath>
 
-namespace duan::engine {
+namespace duan {
 namespace {
 
 TEST(Angles, DefaultFrequenciesArePowersOfTheta) {
@@ -53,4 +53,4 @@ TEST(Angles, Llama3DividesOnlyLongWavelengths) {
 }
 
 }  // namespace
-}  // namespace duan::engine
+}  // namespace duan

@@ -1,10 +1,10 @@
-#include "engine/angles.h"
+#include "tensor/angles.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace duan::engine {
+namespace duan {
 namespace {
 
 // Blends extrapolation (plain frequencies, for short wavelengths) and interpolation (divided by factor, for long ones)
@@ -68,4 +68,4 @@ void fill_angles(const Frequencies& frequencies, int64_t position, float* out) {
   }
 }
 
-}  // namespace duan::engine
+}  // namespace duan

@@ -16,12 +16,12 @@ declare -A allowed=(
   [kernels]="base tensor"
   [models]="base tensor ir checkpoint"
   [engine]="base tensor ir checkpoint kernels"
-  [onnx]="base"
+  [onnx]="base tensor ir checkpoint kernels models"
   [quant]="base tensor text ir checkpoint kernels models engine"
   [eval]="base tensor text ir checkpoint kernels models engine"
   [bench]="base tensor text ir checkpoint kernels models engine"
   [inspect]="base tensor text ir checkpoint kernels models engine"
-  [cli]="base tensor text ir checkpoint kernels models engine quant eval bench inspect"
+  [cli]="base tensor text ir checkpoint kernels models engine quant eval bench inspect onnx"
 )
 max_lines=600 max_ir_lines=1200 max_architecture_lines=60
 generated=(src/text/unicode_tables.cpp)  # by tools/make_unicode_tables.py
@@ -37,7 +37,7 @@ done
 while IFS=: read -r file line included; do
   folder=$(cut -d/ -f2 <<<"$file")
   target=${included%%/*}
-  [[ -e src/$included ]] || fail "$file:$line: \"$included\" is not below src/"
+  [[ -e src/$included || -e src/${included%.pb.h}.proto ]] || fail "$file:$line: \"$included\" is not below src/"
   [[ $target == "$folder" || " ${allowed[$folder]-} " == *" $target "* ]] ||
     fail "$file:$line: $folder may not include $target (\"$included\")"
 done <<<"$(grep -rnE --include='*.h' --include='*.cpp' --include='*.inc' '^#include "' src |

@@ -47,4 +47,15 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
+bool MappedFile::release(std::span<const std::byte> part) const {
+  const std::byte* const end = part.data() + part.size();
+  if (data_ == nullptr || part.data() < data_ || end > data_ + size_) return false;
+  const size_t page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const size_t first = (static_cast<size_t>(part.data() - data_) + page - 1) / page * page;
+  const size_t last = static_cast<size_t>(end - data_) / page * page;
+  // The mapping is private and read only, so nothing is lost; advice that is refused costs memory alone.
+  if (first < last) ::madvise(const_cast<std::byte*>(data_) + first, last - first, MADV_DONTNEED);
+  return true;
+}
+
 }  // namespace duan

@@ -131,6 +131,12 @@ std::optional<TensorView> Checkpoint::find(const std::string& name) const {
   return shard->file.view(*entry);
 }
 
+void Checkpoint::release(std::span<const std::byte> part) const {
+  for (const std::shared_ptr<Shard>& shard : shards_) {
+    if (shard->file.release(part)) return;
+  }
+}
+
 std::vector<TensorInfo> Checkpoint::tensors() const {
   std::vector<TensorInfo> out;
   for (const std::shared_ptr<Shard>& shard : shards_) {

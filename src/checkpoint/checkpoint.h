@@ -38,6 +38,10 @@ class Checkpoint {
   // Throws Error if it is absent or of another shape, or if its tensors are not what quantization_config says.
   Weight weight(const std::string& name, const Shape& expected) const;
 
+  // Says that `part` of a weight will not be read again soon: its pages leave this process's memory, so that reading
+  // a large model once, front to back, takes no more memory than a piece. Bytes that are not mapped stay.
+  void release(std::span<const std::byte> part) const;
+
   // A tensor of any dtype; nothing if absent.
   std::optional<TensorView> find(const std::string& name) const;
 

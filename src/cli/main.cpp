@@ -53,6 +53,7 @@ int run(int argc, char** argv) {
   duan::cli::add_eval(app);
   duan::cli::add_compare(app);
   duan::cli::add_inspect(app);
+  duan::cli::add_export(app);
   duan::cli::add_bench(app);
   duan::cli::add_tokenize(app);
   duan::cli::add_template(app);
@@ -74,6 +75,7 @@ int run(int argc, char** argv) {
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_DFL);  // output nobody reads ends the program quietly, whatever the parent ignored
   std::signal(SIGBUS, on_bus_error);
+  std::signal(SIGXFSZ, SIG_IGN);  // a write beyond the file size limit fails with EFBIG, like one onto a full disk
   duan::set_warning_sink([](const std::string& line) { fmt::print(stderr, "warning: {}\n", line); });
   try {
     return run(argc, argv);

@@ -1,0 +1,43 @@
+#include "onnx/external_data.h"
+
+#include "base/error.h"
+
+namespace duan::onnx {
+namespace {
+
+uint64_t aligned(uint64_t offset) { return (offset + kAlignment - 1) / kAlignment * kAlignment; }
+
+}  // namespace
+
+uint64_t place_external(Model& model, const std::string& location) {
+  uint64_t end = 0;
+  for (const ExternalTensor& tensor : model.external) {
+    const uint64_t offset = aligned(end);
+    pb::TensorProto& proto = *model.proto.mutable_graph()->mutable_initializer(tensor.initializer);
+    const auto set = [&](const char* key, const std::string& value) {
+      pb::StringStringEntryProto& entry = *proto.add_external_data();
+      entry.set_key(key);
+      entry.set_value(value);
+    };
+    set("location", location);
+    set("offset", std::to_string(offset));
+    set("length", std::to_string(tensor.bytes));
+    end = offset + tensor.bytes;
+  }
+  return end;
+}
+
+void write_external(const Model& model, AtomicFile& file, uint64_t total, const Progress& progress) {
+  for (const ExternalTensor& tensor : model.external) {
+    file.write(std::string(aligned(file.written()) - file.written(), '\0'));
+    const uint64_t begin = file.written();
+    tensor.write([&](std::span<const std::byte> piece) {
+      file.write(piece);
+      if (progress) progress(file.written(), total);
+    });
+    DUAN_CHECK(file.written() - begin == tensor.bytes, "tensor {}: {} bytes were given, expected {}",
+               model.proto.graph().initializer(tensor.initializer).name(), file.written() - begin, tensor.bytes);
+  }
+}
+
+}  // namespace duan::onnx

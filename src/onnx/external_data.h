@@ -1,0 +1,24 @@
+// Large tensors live in one file beside model.onnx, each at a multiple of 4096 bytes: a reader can map them.
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "base/atomic_file.h"
+#include "onnx/model.h"
+
+namespace duan::onnx {
+
+inline constexpr uint64_t kAlignment = 4096;
+
+// Called with the bytes written so far and in total.
+using Progress = std::function<void(uint64_t done, uint64_t total)>;
+
+// Gives every external tensor its place in the file `location` (a plain name) and records it in the model. Returns the
+// size of the file.
+uint64_t place_external(Model& model, const std::string& location);
+
+// Writes the tensors to their places.
+void write_external(const Model& model, AtomicFile& file, uint64_t total, const Progress& progress);
+
+}  // namespace duan::onnx

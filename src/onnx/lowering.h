@@ -1,0 +1,94 @@
+// What the files that lower operations share; not for use outside of onnx/.
+//
+// Activations are two-dimensional, [batch * tokens, width], or [batch * tokens, heads, head_dim]: a linear is then one
+// Gemm, which reads the checkpoint's [out, in] matrix as it is. Only attention needs batch and tokens apart.
+#pragma once
+
+#include <limits>
+#include <map>
+#include <optional>
+
+#include "onnx/builder.h"
+#include "onnx/lower.h"
+#include "tensor/angles.h"
+
+namespace duan::onnx {
+
+inline constexpr const char* kMicrosoft = "com.microsoft";
+inline constexpr const char* kBatch = "batch_size";
+inline constexpr const char* kTokens = "sequence_length";
+inline constexpr const char* kPast = "past_sequence_length";
+inline constexpr const char* kTotal = "total_sequence_length";
+
+class Lowering {
+ public:
+  Lowering(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options);
+  Model run();
+
+ private:
+  // What each operation becomes; the visitor of run().
+  void lower(const ir::Embed& op);
+  void lower(const ir::Linear& op);
+  void lower(const ir::RmsNorm& op);
+  void lower(const ir::Add& op);
+  void lower(const ir::Mul& op);
+  void lower(const ir::Silu& op);
+  void lower(const ir::Angles& op);
+  void lower(const ir::Rope& op);
+  void lower(const ir::Attention& op);
+  void lower(const ir::Reshape& op);
+
+  // attention.cpp, one per dialect: q, k, v are [batch * tokens, heads, head_dim]; so is the result.
+  struct Heads {
+    int64_t q, kv, dim;
+  };
+  Name attention_onnx21(const ir::Attention& op, const Heads& heads);
+  Name attention_onnx23(const ir::Attention& op, const Heads& heads);
+  Name attention_ort(const ir::Attention& op, const Heads& heads);
+  Name rope_onnx21(const Name& x, ir::ValueId angles);
+  Name rope_onnx23(const Name& x, int64_t heads, int64_t dim, ir::ValueId angles);
+  // k or v [batch, kv_heads, tokens, head_dim] behind the past: the present, which is an output.
+  Name with_past(const Name& x, const ir::Attention& op, const char* which);
+  Name past(const ir::Attention& op, const char* which) const;
+  Name present(const ir::Attention& op, const char* which) const;
+  std::string kv_name(const char* prefix, const ir::Attention& op, const char* which) const;
+  // Whether q and k are turned inside the attention operator, not by nodes of their own.
+  bool turns_inside(ir::ValueId angles) const;
+  // What turns q and k, for an operator that does it inside: the angles, or nothing if neither is turned.
+  std::optional<ir::ValueId> shared_angles(ir::ValueId q, ir::ValueId k) const;
+
+  // inputs.cpp: the graph's inputs and what is computed from them once.
+  void declare_inputs();
+  void declare_outputs();
+  Name flat_ids(ir::ValueId ids);                              // [batch * tokens]
+  Name positions(ir::ValueId id);                              // f32 [batch * tokens, 1]
+  Name batch_tokens_and(const std::vector<int64_t>& rest);     // i64 [2 + rest]: batch, tokens, rest
+  Name batch_and(const std::vector<int64_t>& rest);            // i64 [1 + rest]
+  Name allowed(bool causal);                                   // bool [batch, 1, tokens, total]
+  Name allowed_for_groups(bool causal, int64_t heads_per_kv);  // bool [batch, 1, heads_per_kv * tokens, total]
+  Name lengths();                                              // i32 [batch]: visible tokens less one
+  Name total_length();                                         // i32 []
+  std::pair<Name, Name> rotary_tables(ir::ValueId angles);     // [context, head_dim / 2] each
+
+  Name weight(ir::WeightId id);  // the initializer of a dense weight
+  Name last_tokens(const Name& x);
+  const Name& in(size_t i) const { return names_[static_cast<size_t>(node_->inputs[i])]; }
+  void out(Name name) { names_[static_cast<size_t>(node_->output)] = std::move(name); }
+  const ir::Dims& dims(ir::ValueId id) const { return graph_.value(id).type.dims; }
+  const ir::Node* producer(ir::ValueId id) const;
+  bool is_output(ir::ValueId id) const;
+  Name to_activation(const Name& name, const Name& f32);  // a cast in fp16, else f32 itself
+  std::string total_symbol() const { return options_.kv_cache ? kTotal : kTokens; }
+
+  const ir::Graph& graph_;
+  const checkpoint::Checkpoint& checkpoint_;
+  Options options_;
+  int32_t float_type_;  // of activations
+  Builder b_;
+  std::vector<Name> names_;                             // by ValueId
+  std::map<ir::ValueId, std::pair<Name, Name>> turns_;  // angles -> cosines, sines
+  const ir::Node* node_ = nullptr;
+  ir::ValueId ids_ = -1, positions_ = -1;
+};
+
+}  // namespace duan::onnx

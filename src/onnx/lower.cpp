@@ -81,6 +81,10 @@ Name Lowering::weight(ir::WeightId id) {
   const ir::WeightInfo& info = graph_.weight(id);
   if (b_.has(info.name)) return info.name;
   const Weight weight = checkpoint_.weight(info.name, info.shape);
+  if (!std::holds_alternative<Dense>(weight.format)) {
+    throw Error(fmt::format("is stored as {}; only plain numbers can be exported", format_name(weight.format)),
+                info.name, "export the checkpoint this one was quantized from");
+  }
   const uint64_t bytes = static_cast<uint64_t>(*element_count(info.shape)) * element_bytes(float_type_);
   return b_.initializer(info.name, float_type_, info.shape, bytes,
                         [weight, &checkpoint = checkpoint_, precision = options_.precision](const ByteSink& sink) {

@@ -5,7 +5,7 @@ ARGS ?=
 BUILD := build/release
 DUAN := $(BUILD)/bin/duan
 
-.PHONY: help configure build all chat test asan tsan fuzz format lint check-includes check-isa clean
+.PHONY: help configure build all chat test test-interop asan tsan fuzz format lint check-includes check-isa clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ tsan:  ## all tests under ThreadSanitizer
 	@test -f build/tsan/build.ninja || cmake --preset tsan
 	@cmake --build --preset tsan -j $(JOBS)
 	@ctest --preset tsan -j 2
+
+test-interop: build  ## what duan writes, read by ONNX Runtime (GenAI), transformers and compressed-tensors from PyPI
+	@scripts/setup --dev
+	@tests/interop/run $(DUAN) $(WORD)
 
 fuzz:  ## every fuzz target for a minute
 	@scripts/setup --dev

@@ -7,19 +7,26 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "eval/statistics.h"
 
 namespace duan::eval {
 
 struct Perplexity {
   double perplexity;      // exp of the mean negative log-likelihood per predicted token
-  double standard_error;  // of the perplexity, from the spread of the tokens' log-likelihoods
+  double standard_error;  // of the perplexity, from the spread of the tokens' log-likelihoods; infinite for one token
+  Interval interval;      // 95 %: exp of the log-likelihood's, so not symmetric
   int64_t tokens;         // predicted tokens: one less than the length of each sequence
 };
 
-// Every sequence is run from an empty cache; its first token is not predicted. `progress` sees sequences done.
+// Every sequence is run from an empty cache; its first token is not predicted. `progress` sees the tokens done.
 // Throws Error if no sequence has two tokens.
 Perplexity perplexity(engine::Engine& engine, const std::vector<std::vector<int64_t>>& sequences,
-                      const std::function<void(size_t done)>& progress = {});
+                      const std::function<void(int64_t done)>& progress = {});
+
+Perplexity perplexity_of(const Mean& loss);  // of negative log-likelihoods
+
+// log of the sum of exp(logits), in double.
+double log_sum_exp(std::span<const float> logits);
 
 // -log softmax(logits)[id].
 double negative_log_likelihood(std::span<const float> logits, int64_t id);

@@ -25,11 +25,23 @@ TEST(Perplexity, PredictsAllButTheFirstTokenOfEachSequence) {
   options.threads = 1;
   const auto engine = engine::make_native(model.graph, model.checkpoint, options);
   const std::vector<std::vector<int64_t>> sequences = {{1, 2, 3, 4}, {9}, {5, 6}};
-  const Perplexity result = perplexity(*engine, sequences);
+  std::vector<int64_t> seen;
+  const Perplexity result = perplexity(*engine, sequences, [&](int64_t done) { seen.push_back(done); });
   EXPECT_EQ(result.tokens, 4);
+  EXPECT_EQ(seen, (std::vector<int64_t>{1, 2, 3, 4, 5, 6}));
   EXPECT_GT(result.perplexity, 1);
   EXPECT_GT(result.standard_error, 0);
   EXPECT_THROW(perplexity(*engine, {{1}}), Error);
+}
+
+TEST(Perplexity, TheIntervalIsThatOfTheLogLikelihood) {
+  Mean loss;
+  for (const double value : {1.0, 2.0, 3.0}) loss.add(value);
+  const Perplexity result = perplexity_of(loss);
+  EXPECT_DOUBLE_EQ(result.perplexity, std::exp(2.0));
+  EXPECT_DOUBLE_EQ(result.standard_error, std::exp(2.0) / std::sqrt(3.0));
+  EXPECT_NEAR(result.interval.low, std::exp(2 - 1.959964 / std::sqrt(3.0)), 1e-5);
+  EXPECT_NEAR(result.interval.high, std::exp(2 + 1.959964 / std::sqrt(3.0)), 1e-5);
 }
 
 }  // namespace

@@ -1,2 +1,3 @@
-duan_test(eval/compare_test.cpp DEPENDS duan::eval)
-duan_test(eval/perplexity_test.cpp DEPENDS duan::eval)
+foreach(name compare kl perplexity statistics)
+  duan_test(eval/${name}_test.cpp DEPENDS duan::eval)
+endforeach()

@@ -1,0 +1,44 @@
+// How far a model's predictions are from a reference model's: Kullback-Leibler divergence, token by token.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "engine/engine.h"
+#include "eval/perplexity.h"
+#include "eval/statistics.h"
+
+namespace duan::eval {
+
+// What two predictions of one token say. Logarithms are natural.
+struct TokenDivergence {
+  double kl;                    // sum over the vocabulary of p_reference * (log p_reference - log p_model); >= 0
+  double loss, reference_loss;  // negative log-likelihood of the token that follows
+  bool same_top;                // the most probable token is the same
+};
+
+// Logits [vocab] of both models, the id that follows. Softmax in double over all of the vocabulary, rows that pad it
+// included: a model defines them like any other.
+TokenDivergence token_divergence(std::span<const float> reference, std::span<const float> model, int64_t next);
+
+struct Divergence {
+  Mean kl;
+  std::vector<double> sorted_kl;  // of every token, ascending
+  double top1 = 0;                // tokens whose most probable prediction is the reference's, as a part of all
+  Perplexity perplexity, reference_perplexity;
+  Mean loss_difference;  // model - reference: the log of the ratio of perplexities
+};
+
+// Runs both engines side by side, a few rows of logits at a time: kDivergenceBytes of each are kept at most (one row at
+// least). Every sequence starts from empty caches; its first token is not predicted. `progress` sees the tokens done.
+// Throws Error if the engines' vocabularies differ in size, an id is not in them, a sequence does not fit the contexts,
+// or none has two tokens.
+Divergence divergence(engine::Engine& model, engine::Engine& reference,
+                      const std::vector<std::vector<int64_t>>& sequences,
+                      const std::function<void(int64_t done)>& progress = {});
+
+inline constexpr int64_t kDivergenceBytes = int64_t{64} << 20;
+
+}  // namespace duan::eval

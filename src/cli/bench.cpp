@@ -9,6 +9,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/bench_generation.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
@@ -60,8 +61,6 @@ int64_t longest(const BenchOptions& options) {
   }
   return positions;
 }
-
-const char* compute_name(engine::Compute compute) { return compute == engine::Compute::bf16 ? "bf16" : "fp32"; }
 
 void print_table(const std::vector<Row>& rows) {
   fmt::print("| test | threads | compute | tok/s | min - max | GB/s | of read bandwidth |\n");
@@ -161,22 +160,27 @@ void add_bench(CLI::App& app) {
   add_model_argument(*command, options->model);
   CLI::Option* prefill = command->add_option("-p,--prefill", options->prefill, "Prompt lengths to measure (0: none)")
                              ->delimiter(',')
+                             ->allow_extra_args(false)
                              ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
                              ->capture_default_str();
   CLI::Option* decode = command->add_option("-n,--decode", options->decode, "Tokens to generate one by one (0: none)")
                             ->delimiter(',')
+                            ->allow_extra_args(false)
                             ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
                             ->capture_default_str();
   CLI::Option* depth = command->add_option("-d,--depth", options->depth, "Tokens in the cache before the first of them")
                            ->delimiter(',')
+                           ->allow_extra_args(false)
                            ->check(CLI::Range(int64_t{0}, int64_t{1} << 30))
                            ->capture_default_str();
   command->add_option("-t,--threads", options->threads, "Threads (default: one per processor)")
       ->delimiter(',')
+      ->allow_extra_args(false)
       ->check(CLI::Range(1, 1024));
-  command->add_option("-r,--repetitions", options->repetitions, "Measured runs of each test, after one to warm up")
-      ->check(CLI::Range(1, 1000))
-      ->capture_default_str();
+  CLI::Option* repetitions =
+      command->add_option("-r,--repetitions", options->repetitions, "Measured runs of each test, after one to warm up")
+          ->check(CLI::Range(1, 1000))
+          ->capture_default_str();
   command->add_option("--engine", options->model.engine, "native, or reference (op by op, slow)")
       ->check(CLI::IsMember({"native", "reference"}))
       ->capture_default_str();
@@ -190,12 +194,27 @@ void add_bench(CLI::App& app) {
       ->check(CLI::Range(1, 1 << 20))
       ->capture_default_str();
   command->add_flag("--json", options->json, "One JSON object");
+  auto generation = std::make_shared<GenerationBench>();
+  const std::vector<CLI::Option*> generates = add_generation_bench(*command, *generation);
+  for (CLI::Option* option : generates) option->excludes(prefill, decode, depth);
   command->footer(
       "Random ids, no sampling. GB/s: bytes of weights and cache that a token needs, times tok/s; beside it what a\n"
       "plain read loop reached on this machine right after.\n"
-      "Example: duan bench models/demo -p 32,512 -n 64 -d 16,1024 -t 1,2");
-  command->callback([options, prefill, decode, depth] {
-    bench_model(*options, prefill->count() > 0, decode->count() > 0 || depth->count() > 0);
+      "With --generate, --no-kv-cache or --plot: one answer, token by token, in windows of 20 tokens; once, or the\n"
+      "median of -r times.\n"
+      "Examples: duan bench demo -p 32,512 -n 64 -d 16,1024 -t 1,2\n"
+      "          duan bench demo --generate 300 --no-kv-cache --plot speed.svg");
+  command->callback([=] {
+    if (std::any_of(generates.begin(), generates.end(), [](CLI::Option* option) { return option->count() > 0; })) {
+      generation->model = options->model;
+      generation->json = options->json;
+      if (repetitions->count() > 0) generation->repetitions = options->repetitions;
+      if (options->threads.size() > 1) throw CLI::ValidationError("--threads", "takes one number with --generate");
+      if (!options->threads.empty()) generation->model.threads = options->threads[0];
+      bench_generation(*generation);
+    } else {
+      bench_model(*options, prefill->count() > 0, decode->count() > 0 || depth->count() > 0);
+    }
   });
 }
 

@@ -47,8 +47,7 @@ void check_same_tokens(const fs::path& folder, const fs::path& reference) {
 
 // "models/demo (native, bf16)".
 std::string description(const ModelOptions& options, const engine::Engine& engine) {
-  return fmt::format("{} ({}, {})", options.model, options.engine,
-                     engine.compute() == engine::Compute::bf16 ? "bf16" : "fp32");
+  return fmt::format("{} ({}, {})", options.model, options.engine, compute_name(engine.compute()));
 }
 
 void print_table(const eval::Divergence& d) {

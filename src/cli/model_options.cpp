@@ -71,6 +71,8 @@ std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const Mo
                                  : engine::make_native(model.graph, model.checkpoint, options);
 }
 
+const char* compute_name(engine::Compute compute) { return compute == engine::Compute::bf16 ? "bf16" : "fp32"; }
+
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag) {
   std::vector<int64_t> ids;
   const char* at = text.data();

@@ -31,6 +31,8 @@ std::filesystem::path model_folder(const std::string& model);
 // The graph and weights belong to `model`, which must outlive the engine.
 std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const ModelOptions& options);
 
+const char* compute_name(engine::Compute compute);  // "fp32", "bf16"
+
 // "1,2,3" or "[1, 2, 3]". Throws Error naming the flag.
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag);
 

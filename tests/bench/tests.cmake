@@ -1,1 +1,3 @@
-duan_test(bench/bench_test.cpp DEPENDS duan::bench)
+foreach(name bench generation plot)
+  duan_test(bench/${name}_test.cpp DEPENDS duan::bench)
+endforeach()

@@ -196,5 +196,15 @@ TEST(Onnx, ALibraryThatIsMissingIsAnErrorThatSaysWhatToDo) {
   EXPECT_EQ(native.exit_code, 0) << native.err;
 }
 
+TEST(Onnx, ABuildWithoutOnnxRuntimeSaysHowToGetIt) {
+  if (test::missing_onnx_runtime().find("built without") == std::string::npos) GTEST_SKIP() << "this build has it";
+  const test::TemporaryDir dir;
+  const std::string out = (dir.path() / "out").string();
+  export_model(tiny(), out);
+  const auto result = run_duan({"run", out, "--ids", "1"});
+  EXPECT_EQ(result.exit_code, 1);
+  EXPECT_NE(result.err.find("hint:  scripts/setup"), std::string::npos) << result.err;
+}
+
 }  // namespace
 }  // namespace duan

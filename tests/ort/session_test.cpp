@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <fstream>
 #include <numeric>
 
@@ -86,6 +87,25 @@ TEST(Session, TruncationForgetsExactlyWhatCameAfter) {
     engine.truncate(-1);
     EXPECT_EQ(engine.position(), 0);
   });
+}
+
+TEST(Session, TruncatesCachesOfFp16Too) {
+  DUAN_NEEDS_ONNX_RUNTIME();
+  const std::vector<int64_t> ids = some_ids(30);
+  for (const Dialect dialect : kDialects) {
+    const test::TemporaryDir dir;
+    onnx::Options options = test::export_options(dialect);
+    options.precision = onnx::Precision::fp16;
+    const auto engine = test::open_session(test::export_to(dir, tiny(), options));
+    const std::vector<float> expected = last_logits(*engine, ids);
+    engine->truncate(13);
+    expect_near(last_logits(*engine, std::span(ids).subspan(13)), expected, 2e-2f, title(dialect, true));
+    engine->truncate(13);
+    std::vector<float> other = last_logits(*engine, std::span(ids).first(17));
+    float largest = 0;
+    for (size_t i = 0; i < other.size(); ++i) largest = std::max(largest, std::abs(other[i] - expected[i]));
+    EXPECT_GT(largest, 2e-2f) << "so that the tolerance tells something";
+  }
 }
 
 TEST(Session, ChunksOfAPromptGiveTheWhole) {

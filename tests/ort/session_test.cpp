@@ -251,7 +251,7 @@ TEST(Session, DataOutsideTheFolderAreNotRead) {
   const test::TemporaryDir dir;
   const fs::path folder = test::export_to(dir, tiny(), test::export_options(Dialect::ort));
   std::ofstream(dir.path() / "secret") << std::string(16, 's');
-  for (const std::string location : {"../secret", (dir.path() / "secret").string().c_str(), "link"}) {
+  for (const std::string& location : std::vector<std::string>{"../secret", (dir.path() / "secret").string(), "link"}) {
     test::ModelBytes model;
     model.weights = {test::external_tensor("w", location)};
     std::ofstream(folder / "model.onnx", std::ios::binary) << model.text();

@@ -18,12 +18,15 @@ function(duan_quick_to_build target)
   endif()
 endfunction()
 
-# duan_test(text/tokenizer_test.cpp DEPENDS duan::text) makes the test program text_tokenizer_test.
+# duan_test(text/tokenizer_test.cpp DEPENDS duan::text) makes the test program text_tokenizer_test, or NAME.
 # A test program runs once per ctest entry: gtest starts cost more than most of our cases.
 function(duan_test source)
-  cmake_parse_arguments(ARG "SLOW" "" "DEPENDS" ${ARGN})
+  cmake_parse_arguments(ARG "SLOW" "NAME" "DEPENDS" ${ARGN})
   string(REGEX REPLACE "\\.cpp$" "" name ${source})
   string(REPLACE "/" "_" name ${name})
+  if(ARG_NAME)
+    set(name ${ARG_NAME})
+  endif()
   add_executable(${name} ${source})
   target_link_libraries(${name} PRIVATE duan_test_support ${ARG_DEPENDS} GTest::gtest GTest::gtest_main)
   duan_quick_to_build(${name} REUSE duan_test_headers)

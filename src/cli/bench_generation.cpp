@@ -11,6 +11,7 @@
 #include "bench/bench.h"
 #include "bench/generation.h"
 #include "bench/plot.h"
+#include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "text/tokenizer.h"
 
@@ -20,12 +21,11 @@ namespace {
 using bench::Generation;
 using bench::KvCache;
 
-std::vector<int64_t> prompt_ids(const GenerationBench& options, const models::Model& model) {
+std::vector<int64_t> prompt_ids(const GenerationBench& options, const OpenedModel& model) {
   if (options.prompt.empty()) {
-    const int64_t vocab = ir::width(model.graph.value(model.graph.outputs.at(0)).type);
-    return bench::random_ids(options.prompt_tokens, vocab, 1);
+    return bench::random_ids(options.prompt_tokens, model.vocab_size(), 1);
   }
-  return text::Tokenizer::load(model.folder).encode(options.prompt);
+  return text::Tokenizer::load(model.folder()).encode(options.prompt);
 }
 
 int64_t tokens_to_generate(const GenerationBench& options, int64_t prompt, int64_t positions) {
@@ -89,17 +89,17 @@ std::vector<CLI::Option*> add_generation_bench(CLI::App& command, GenerationBenc
 }
 
 void bench_generation(const GenerationBench& options) {
-  const models::Model model = models::Model::open(model_folder(options.model.model));
+  const OpenedModel model(options.model);
   const std::vector<int64_t> prompt = prompt_ids(options, model);
   const auto prompt_tokens = static_cast<int64_t>(prompt.size());
   if (prompt.empty()) throw Error("has no tokens", "--prompt");
-  const int64_t tokens = tokens_to_generate(options, prompt_tokens, model.config.max_position_embeddings);
+  const int64_t tokens = tokens_to_generate(options, prompt_tokens, model.positions());
   std::optional<AtomicFile> plot_file;  // before the measurement, so that a wrong folder shows at once
   if (!options.plot.empty()) plot_file.emplace(options.plot);
 
   ModelOptions model_options = options.model;
   model_options.context = prompt_tokens + tokens;
-  const auto engine = make_engine(model, model_options);
+  const auto engine = model.make_engine(model_options);
   const auto work = [&](KvCache cache) { return bench::work(prompt_tokens, tokens, cache, options.repetitions); };
   const int64_t cached = work(KvCache::used), uncached = options.without_kv_cache ? work(KvCache::unused) : 0;
   Progress progress("bench", cached + uncached, "rows");
@@ -112,7 +112,7 @@ void bench_generation(const GenerationBench& options) {
   }
   progress.finish();
 
-  const std::string how = fmt::format("{}, {}, {} thread{}", options.model.engine, compute_name(engine->compute()),
+  const std::string how = fmt::format("{}, {}, {} thread{}", model.engine(), compute_name(engine->compute()),
                                       engine->threads(), engine->threads() == 1 ? "" : "s");
   if (plot_file) {
     bench::Plot plot{fmt::format("{} ({})", options.model.model, how), "tokens generated", "tokens per second", {}};
@@ -122,10 +122,10 @@ void bench_generation(const GenerationBench& options) {
     plot_file->commit();
   }
   if (options.json) {
-    Json json = {{"model", options.model.model},   {"processor", cpu_model_name()},
-                 {"engine", options.model.engine}, {"compute", compute_name(engine->compute())},
-                 {"threads", engine->threads()},   {"prompt_tokens", prompt_tokens},
-                 {"generated_tokens", tokens},     {"kv_cache", to_json(with)}};
+    Json json = {{"model", options.model.model}, {"processor", cpu_model_name()},
+                 {"engine", model.engine()},     {"compute", compute_name(engine->compute())},
+                 {"threads", engine->threads()}, {"prompt_tokens", prompt_tokens},
+                 {"generated_tokens", tokens},   {"kv_cache", to_json(with)}};
     if (without) {
       json["no_kv_cache"] = to_json(*without);
       json["same_tokens"] = with.ids == without->ids;

@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/eval_kl.h"
-#include "cli/model_options.h"
+#include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "cli/sequences.h"
 #include "eval/perplexity.h"
@@ -19,10 +19,9 @@ struct PerplexityOptions {
 };
 
 void perplexity(const PerplexityOptions& options) {
-  const auto folder = model_folder(options.model.model);
-  const models::Model model = models::Model::open(folder);
-  const auto engine = make_engine(model, options.model);
-  const auto sequences = read_sequences(options.sequences, folder, engine->context());
+  const OpenedModel model(options.model);
+  const auto engine = model.make_engine(options.model);
+  const auto sequences = read_sequences(options.sequences, model.folder(), engine->context());
   Progress progress("perplexity", count_tokens(sequences), "tokens");
   const eval::Perplexity result = eval::perplexity(*engine, sequences, [&](int64_t done) { progress.update(done); });
   progress.finish();
@@ -31,7 +30,8 @@ void perplexity(const PerplexityOptions& options) {
                                     {"standard_error", result.standard_error},
                                     {"interval_95", {result.interval.low, result.interval.high}},
                                     {"tokens", result.tokens},
-                                    {"sequences", sequences.size()}}));
+                                    {"sequences", sequences.size()},
+                                    {"engine", model.engine()}}));
   } else {
     fmt::print("perplexity {:.4f} +- {:.4f} (95 %: {:.4f} to {:.4f}) over {} tokens in {} sequences\n",
                result.perplexity, result.standard_error, result.interval.low, result.interval.high, result.tokens,

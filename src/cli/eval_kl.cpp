@@ -4,7 +4,7 @@
 
 #include "base/error.h"
 #include "base/json.h"
-#include "cli/model_options.h"
+#include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "cli/sequences.h"
 #include "eval/kl.h"
@@ -17,7 +17,7 @@ namespace fs = std::filesystem;
 
 struct KlOptions {
   ModelOptions model;
-  std::string reference, reference_engine = "native", reference_compute = "fp32";
+  std::string reference, reference_engine = "auto", reference_compute = "fp32";
   SequenceOptions sequences;
   bool json = false;
 };
@@ -46,8 +46,8 @@ void check_same_tokens(const fs::path& folder, const fs::path& reference) {
 }
 
 // "models/demo (native, bf16)".
-std::string description(const ModelOptions& options, const engine::Engine& engine) {
-  return fmt::format("{} ({}, {})", options.model, options.engine, compute_name(engine.compute()));
+std::string description(const std::string& name, const OpenedModel& model, const engine::Engine& engine) {
+  return fmt::format("{} ({}, {})", name, model.engine(), compute_name(engine.compute()));
 }
 
 void print_table(const eval::Divergence& d) {
@@ -89,9 +89,9 @@ void kl(const KlOptions& options) {
 
   const fs::path folder = model_folder(options.model.model), reference_folder = model_folder(options.reference);
   check_same_tokens(folder, reference_folder);
-  const models::Model model = models::Model::open(folder), reference = models::Model::open(reference_folder);
-  const auto engine = make_engine(model, options.model);
-  const auto reference_engine = make_engine(reference, reference_options);
+  const OpenedModel model(options.model), reference(reference_options);
+  const auto engine = model.make_engine(options.model);
+  const auto reference_engine = reference.make_engine(reference_options);
   const auto sequences =
       read_sequences(options.sequences, folder, std::min(engine->context(), reference_engine->context()));
 
@@ -106,14 +106,14 @@ void kl(const KlOptions& options) {
   if (options.json) {
     Json json = to_json(result);
     json["sequences"] = sequences.size();
-    json["model"] = description(options.model, *engine);
-    json["reference"] = description(reference_options, *reference_engine);
+    json["model"] = description(options.model.model, model, *engine);
+    json["reference"] = description(options.reference, reference, *reference_engine);
     fmt::print("{}\n", to_text(json));
     return;
   }
   fmt::print("model:     {}\nreference: {}\n{} tokens predicted in {} sequences\n\n",
-             description(options.model, *engine), description(reference_options, *reference_engine), result.kl.count(),
-             sequences.size());
+             description(options.model.model, model, *engine),
+             description(options.reference, reference, *reference_engine), result.kl.count(), sequences.size());
   print_table(result);
 }
 
@@ -128,9 +128,7 @@ void add_eval_kl(CLI::App& eval) {
       ->type_name("MODEL");
   add_sequence_options(*command, options->sequences);
   add_engine_options(*command, options->model);
-  command->add_option("--reference-engine", options->reference_engine, "Engine of the reference")
-      ->check(CLI::IsMember({"native", "reference"}))
-      ->capture_default_str();
+  add_engine_choice(*command, "--reference-engine", options->reference_engine, "What runs the reference");
   command->add_option("--reference-compute", options->reference_compute, "Precision of the reference's activations")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();

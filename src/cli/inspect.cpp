@@ -6,10 +6,12 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "cli/commands.h"
-#include "cli/model_options.h"
+#include "cli/opened_model.h"
 #include "inspect/kernel_choices.h"
 #include "inspect/summary.h"
+#include "onnx/verify.h"
 #include "quant/smoothing.h"
+
 namespace duan::cli {
 namespace {
 
@@ -110,8 +112,38 @@ Json smoothing_json(const ir::Graph& graph) {
   return json;
 }
 
+// What the file says without ONNX Runtime.
+void inspect_onnx(const InspectOptions& options, const ort::ModelFolder& model) {
+  if (options.graph || options.kernels || options.tensors || options.smoothing) {
+    throw Error("holds an ONNX model, whose graph duan does not read", model.folder.string(),
+                "name the checkpoint it was exported from");
+  }
+  const onnx::ModelFacts facts = onnx::verify_file(model.file).facts;
+  const std::vector<int64_t> eos = ort::read_generation_config(model.folder).eos_token_ids;
+  if (options.json) {
+    fmt::print("{}\n", to_text({{"engine", "onnx"},
+                                {"file", model.file.string()},
+                                {"nodes", facts.nodes},
+                                {"weight_bytes", facts.weight_bytes},
+                                {"caches_in_place", facts.caches_in_place.size()},
+                                {"vocab_size", model.vocab_size},
+                                {"positions", model.context},
+                                {"eos_token_ids", eos}}));
+    return;
+  }
+  fmt::print("{:<13} {}, for ONNX Runtime\n", "model", model.file.string());
+  fmt::print("{:<13} {} nodes\n{:<13} {}\n", "graph", facts.nodes, "weights", size_text(facts.weight_bytes));
+  fmt::print("{:<13} {}, vocabulary {}\n", "positions", model.context, model.vocab_size);
+  fmt::print("{:<13} {}\n", "eos", fmt::join(eos, ", "));
+  if (const size_t count = facts.caches_in_place.size(); count > 0) {
+    fmt::print("{:<13} {} tensors, updated in place\n", "KV cache", count);
+  }
+}
+
 void inspect_model(const InspectOptions& options) {
-  const models::Model model = models::Model::open(model_folder(options.model.model));
+  const OpenedModel opened(options.model);
+  if (opened.onnx()) return inspect_onnx(options, *opened.onnx());
+  const models::Model& model = *opened.checkpoint();
   const inspect::Summary summary = inspect::summarize(model);
   const int64_t context = options.model.context > 0 ? options.model.context
                                                     : std::min(model.config.max_position_embeddings, kDefaultContext);

@@ -9,15 +9,24 @@ namespace duan::cli {
 namespace fs = std::filesystem;
 
 void add_model_argument(CLI::App& command, ModelOptions& options) {
-  command.add_option("model,-m,--model", options.model, "Model folder (Hugging Face layout), or 'demo'")
+  command.add_option("model,-m,--model", options.model, "Model folder (Hugging Face layout, or ONNX), or 'demo'")
       ->required()
       ->type_name("MODEL");
 }
 
-void add_engine_options(CLI::App& command, ModelOptions& o) {
-  command.add_option("--engine", o.engine, "native, or reference (op by op, slow)")
-      ->check(CLI::IsMember({"native", "reference"}))
+CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::string& engine,
+                               const std::string& what) {
+  return command
+      .add_option(flag, engine,
+                  what +
+                      ": native; reference (op by op, slow); onnx (ONNX Runtime, for a folder made by duan export); "
+                      "auto: onnx if the folder holds an ONNX model and no safetensors, else native")
+      ->check(CLI::IsMember({"auto", "native", "reference", "onnx"}))
       ->capture_default_str();
+}
+
+void add_engine_options(CLI::App& command, ModelOptions& o) {
+  add_engine_choice(command, "--engine", o.engine, "What runs the model");
   command.add_option("--compute", o.compute, "Precision of activations in matrix products")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
@@ -47,31 +56,15 @@ fs::path model_folder(const std::string& model) {
                 "it lies in models/demo of duan's sources; name that folder instead");
   }
   if (!fs::is_directory(model, ignored)) {
-    throw Error("no such folder", model, "MODEL is a folder with config.json and model.safetensors, or 'demo'");
+    throw Error("no such folder", model,
+                "MODEL is a folder with config.json and model.safetensors, one that duan export made, or 'demo'");
   }
   return model;
 }
 
-std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const ModelOptions& o) {
-  engine::Options options;
-  options.threads = o.threads;
-  options.chunk = o.chunk;
-  options.compute = o.compute == "fp32"   ? engine::Compute::fp32
-                    : o.compute == "bf16" ? engine::Compute::bf16
-                                          : engine::Compute::automatic;
-  options.kv_automatic = o.kv_dtype == "auto";
-  options.kv_dtype = o.kv_dtype == "bf16" ? DType::bf16 : DType::f32;
-  const int64_t trained = model.config.max_position_embeddings;
-  if (o.context > trained) {
-    throw Error(fmt::format("{} positions, the model was made for {}", o.context, trained), "--ctx-size",
-                "choose at most that many, or set rope scaling in config.json as the model's card describes");
-  }
-  options.context = o.context > 0 ? o.context : std::min(trained, kDefaultContext);
-  return o.engine == "reference" ? engine::make_reference(model.graph, model.checkpoint, options)
-                                 : engine::make_native(model.graph, model.checkpoint, options);
+const char* compute_name(engine::Compute compute) {
+  return compute == engine::Compute::bf16 ? "bf16" : compute == engine::Compute::fp16 ? "fp16" : "fp32";
 }
-
-const char* compute_name(engine::Compute compute) { return compute == engine::Compute::bf16 ? "bf16" : "fp32"; }
 
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag) {
   std::vector<int64_t> ids;

@@ -2,17 +2,18 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
-#include <memory>
+#include <filesystem>
 #include <string>
+#include <vector>
 
+#include "checkpoint/config.h"
 #include "engine/engine.h"
-#include "models/model.h"
 
 namespace duan::cli {
 
 struct ModelOptions {
   std::string model;  // a folder or "demo"
-  std::string engine = "native";
+  std::string engine = "auto";
   std::string compute = "auto";
   std::string kv_dtype = "auto";
   int threads = 0;
@@ -24,14 +25,13 @@ inline constexpr int64_t kDefaultContext = 4096;
 
 void add_model_argument(CLI::App& command, ModelOptions& options);
 void add_engine_options(CLI::App& command, ModelOptions& options);
+CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::string& engine,
+                               const std::string& what);
 
 // The folder a model argument means: itself, or the demo model that comes with duan. Throws Error if there is none.
 std::filesystem::path model_folder(const std::string& model);
 
-// The graph and weights belong to `model`, which must outlive the engine.
-std::unique_ptr<engine::Engine> make_engine(const models::Model& model, const ModelOptions& options);
-
-const char* compute_name(engine::Compute compute);  // "fp32", "bf16"
+const char* compute_name(engine::Compute compute);  // "fp32", "bf16", "fp16"
 
 // "1,2,3" or "[1, 2, 3]". Throws Error naming the flag.
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag);

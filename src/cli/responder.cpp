@@ -90,7 +90,7 @@ Responder::Responder(const ModelOptions& options, const GenerationFlags& flags, 
   const auto folder = model_folder(options.model);
   // What is cheap to check comes before the weights.
   const StopStrings checked(flags.stop_strings);
-  const checkpoint::GenerationConfig advice = checkpoint::read_generation_config(folder);
+  const checkpoint::GenerationConfig advice = ort::read_generation_config(folder);
   sampling_ = sampling_of(flags, advice);
   stop_ids_ = stop_ids_of(flags, advice);
   if (input != Input::ids) {
@@ -105,8 +105,8 @@ Responder::Responder(const ModelOptions& options, const GenerationFlags& flags, 
     }
     set_think(flags.think);
   }
-  model_ = std::make_unique<models::Model>(models::Model::open(folder));
-  engine_ = make_engine(*model_, options);
+  model_.emplace(options);
+  engine_ = model_->make_engine(options);
   load_seconds_ = seconds_since(start);
 }
 
@@ -211,13 +211,16 @@ Answer Responder::generate(std::vector<int64_t> prompt, TextStream* stream, cons
 
 void print_stats(const Answer& a, const Responder& responder) {
   fmt::print(stderr,
+             "engine   {}, {}, {} thread{}\n"
              "load     {:.2f} s\n"
              "prefill  {} tokens ({} in the cache already), {:.2f} s, {:.2f} tokens/s\n"
              "decode   {} tokens, {:.2f} s, {:.2f} tokens/s\n"
              "peak     {:.1f} MiB of memory\n"
              "seed     {}\n",
-             responder.load_seconds(), a.prefill_tokens, static_cast<int64_t>(a.prompt_ids.size()) - a.prefill_tokens,
-             a.prefill_seconds, per_second(a.prefill_tokens, a.prefill_seconds), a.decode_tokens, a.decode_seconds,
+             responder.engine_name(), compute_name(responder.engine().compute()), responder.engine().threads(),
+             responder.engine().threads() == 1 ? "" : "s", responder.load_seconds(), a.prefill_tokens,
+             static_cast<int64_t>(a.prompt_ids.size()) - a.prefill_tokens, a.prefill_seconds,
+             per_second(a.prefill_tokens, a.prefill_seconds), a.decode_tokens, a.decode_seconds,
              per_second(a.decode_tokens, a.decode_seconds), static_cast<double>(engine::peak_resident()) / (1 << 20),
              a.seed);
 }

@@ -12,7 +12,7 @@
 #include "base/json.h"
 #include "cli/answer_printer.h"
 #include "cli/generation_flags.h"
-#include "cli/model_options.h"
+#include "cli/opened_model.h"
 #include "engine/generate.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -50,6 +50,7 @@ class Responder {
 
   double load_seconds() const { return load_seconds_; }
   const engine::Engine& engine() const { return *engine_; }
+  const std::string& engine_name() const { return model_->engine(); }
 
  private:
   struct TextStream;
@@ -60,7 +61,7 @@ class Responder {
   int64_t chunk_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<text::ChatTemplate> template_;
-  std::unique_ptr<models::Model> model_;  // the engine points into it
+  std::optional<OpenedModel> model_;  // the engine points into it
   std::unique_ptr<engine::Engine> engine_;
   engine::Sampling sampling_;
   std::vector<int64_t> stop_ids_;

@@ -45,6 +45,7 @@ Json to_json(const RunOptions& options, const Answer& answer, const Responder& r
   if (!answer.reasoning.empty()) json["reasoning"] = answer.reasoning;
   json["finish_reason"] = std::string(engine::finish_name(answer.finish));
   json["seed"] = answer.seed;
+  json["engine"] = responder.engine_name();
   json["timings"] = timings_json(answer, responder);
   json["peak_rss_bytes"] = engine::peak_resident();
   return json;

@@ -14,8 +14,8 @@
 namespace duan::engine {
 
 // Precision of the activations that enter matrix products. `automatic` is bf16 where the processor multiplies bf16
-// directly and the weights are stored so, else fp32.
-enum class Compute { automatic, fp32, bf16 };
+// directly and the weights are stored so, else fp32. fp16 cannot be asked for: an ONNX graph may have it.
+enum class Compute { automatic, fp32, bf16, fp16 };
 
 struct Options {
   int threads = 0;  // 0: one per processor

@@ -123,9 +123,8 @@ std::string first_differing_node(const ir::Graph& graph, engine::Engine& engine,
   return "";
 }
 
-}  // namespace
-
-Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
+// Without a graph there are no layers and no nodes to name.
+Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden,
                    double tolerance, engine::Engine* peer) {
   const std::string where = golden.string();
   const SafetensorsFile file(golden);
@@ -135,7 +134,6 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   const auto tokens = static_cast<int64_t>(ids.size());
   const int64_t sequence = ids_tensor->shape.back();  // tokens of one; a batch runs one after the other
   if (sequence == 0) throw Error("\"input_ids\" is empty", where);
-  const int64_t vocab = model.config.vocab_size;
   const GoldenLogits expected = read_logits(file, tokens, vocab, where);
 
   Comparison result;
@@ -144,7 +142,8 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   std::string divergent_tensor;
 
   // Layer tensors arrive chunk by chunk, and within the tail of the graph slice by slice.
-  const std::map<ir::ValueId, std::string> boundaries = boundary_values(model.graph);
+  const std::map<ir::ValueId, std::string> boundaries =
+      graph != nullptr ? boundary_values(*graph) : std::map<ir::ValueId, std::string>{};
   std::map<ir::ValueId, std::vector<float>> seen;
   engine.truncate(0);
   engine.set_probe([&](ir::ValueId value, int64_t, int64_t rows, int64_t width, const float* data) {
@@ -178,7 +177,7 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   }
   engine.set_probe({});
 
-  for (const ir::Node& node : model.graph.nodes) {
+  for (const ir::Node& node : graph != nullptr ? graph->nodes : std::vector<ir::Node>{}) {
     const auto values = seen.find(node.output);
     if (values == seen.end() || !divergent_tensor.empty()) continue;
     const std::string& name = boundaries.at(node.output);
@@ -204,11 +203,22 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   result.first_divergence = divergent_tensor;
   if (peer != nullptr && !(result.max_abs <= tolerance)) {
     const std::string node =
-        first_differing_node(model.graph, engine, *peer, std::span(ids).last(static_cast<size_t>(sequence)), tolerance);
+        first_differing_node(*graph, engine, *peer, std::span(ids).last(static_cast<size_t>(sequence)), tolerance);
     if (!node.empty()) result.first_divergence = node;
   }
   engine.truncate(0);
   return result;
+}
+
+}  // namespace
+
+Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
+                   double tolerance, engine::Engine* peer) {
+  return run_case(&model.graph, model.config.vocab_size, engine, golden, tolerance, peer);
+}
+
+Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance) {
+  return run_case(nullptr, vocab, engine, golden, tolerance, nullptr);
 }
 
 Json to_json(const Comparison& c) {

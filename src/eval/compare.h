@@ -17,7 +17,7 @@ namespace duan::eval {
 
 struct Comparison {
   double max_abs = 0;            // largest |difference| of a logit
-  double rms = 0;         // root mean square difference
+  double rms = 0;                // root mean square difference
   double rel_l2 = 0;             // |difference| / |golden| over all logits
   double logit_std = 0;          // standard deviation of the golden's logits
   double top1 = 1;               // positions whose largest logit is the golden's
@@ -30,6 +30,9 @@ struct Comparison {
 // Throws Error if the file lacks a tensor or a shape does not fit the model.
 Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
                    double tolerance, engine::Engine* peer = nullptr);
+
+// The same for an engine that runs no graph of ours: logits and greedy ids alone.
+Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance);
 
 Json to_json(const Comparison& comparison);
 

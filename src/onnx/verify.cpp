@@ -200,6 +200,7 @@ class ModelCheck {
     if (tensor.name.empty()) throw Error("a weight has no name");
     add(defined_, tensor.name, "weight");
     facts_.weight_bytes += tensor.bytes;
+    facts_.weight_types.insert(tensor.data_type);
     const std::string_view name = tensor.name;
     initializers_.emplace(name, std::move(tensor));
   }

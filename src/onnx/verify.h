@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,8 @@ inline constexpr int64_t kMaxItems = 2'000'000;  // messages and strings: each b
 
 struct ModelFacts {
   int64_t nodes = 0;
-  int64_t weight_bytes = 0;  // of all initializers, here and in other files
+  int64_t weight_bytes = 0;        // of all initializers, here and in other files
+  std::set<int32_t> weight_types;  // theirs, as TensorProto.DataType
   // KV cache that can be updated in place: past input -> present output of one GroupQueryAttention, where nothing else
   // reads the past.
   std::map<std::string, std::string> caches_in_place;

@@ -137,6 +137,12 @@ Name Builder::float_scalar(float value, int32_t type) {
   return name;
 }
 
+Name Builder::byte_scalar(uint8_t value) {
+  const Name name = fmt::format("const.u8.{}", value);
+  if (!has(name)) add_tensor(name, pb::TensorProto::UINT8, {}).set_raw_data(std::string(1, static_cast<char>(value)));
+  return name;
+}
+
 Name Builder::initializer(const Name& name, int32_t type, const Shape& shape, std::string_view bytes) {
   return initializer(name, type, shape, bytes.size(),
                      [content = std::string(bytes)](const ByteSink& sink) { sink(std::as_bytes(std::span(content))); });

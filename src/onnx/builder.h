@@ -41,6 +41,7 @@ class Builder {
   Name ints(const std::vector<int64_t>& values);  // i64 [n]
   Name int_scalar(int64_t value);                 // i64 []
   Name float_scalar(float value, int32_t type);   // f32 or f16 []
+  Name byte_scalar(uint8_t value);                // u8 []
 
   // An initializer of known content (inline if small), or one whose bytes are written later.
   Name initializer(const Name& name, int32_t type, const Shape& shape, std::string_view bytes);

@@ -28,6 +28,13 @@ Name Lowering::to_f32(const Name& x) {
   return b_.has(name) ? name : b_.node("Cast", name, {x}, {{"to", int64_t{pb::TensorProto::FLOAT}}});
 }
 
+// The bias of a quantized product. Not Add(y, bias): ONNX Runtime 1.31 would join it with the product, and then compute
+// on floats (static inputs) or something else (dynamic inputs, a fault of its MatMulIntegerToFloat).
+Name Lowering::with_bias(const Name& y, ir::WeightId bias) {
+  const Name negative = b_.node("Neg", node_->name + "/negative_bias", {weight(bias)});
+  return b_.node("Sub", node_->name + "/biased", {y, negative});
+}
+
 void Lowering::lower(const ir::Embed& op) {
   const ir::WeightInfo& info = graph_.weight(op.weight);
   const Weight stored = checkpoint_.weight(info.name, info.shape);
@@ -62,7 +69,7 @@ void Lowering::lower(const ir::Linear& op) {
   const Name x = is_output(node_->output) ? last_tokens(in(0)) : in(0);
   const auto quantized = [&](const auto& format) {
     Name y = to_activation(node_->name + "/f16", product(to_f32(x), stored, format));
-    if (op.bias) y = b_.node("Add", node_->name + "/biased", {y, weight(*op.bias)});
+    if (op.bias) y = with_bias(y, *op.bias);
     out(y);
   };
   if (const auto* channels = std::get_if<Int8Channel>(&stored.format)) return quantized(*channels);

@@ -76,6 +76,7 @@ class Lowering {
   Name weight(ir::WeightId id);  // the initializer of a dense weight
   Name last_tokens(const Name& x);
   Name to_f32(const Name& x);
+  Name with_bias(const Name& y, ir::WeightId bias);
 
   // quantized.cpp: x f32 [n, in] -> f32 [n, out], or ids [n] -> f32 [n, width], under the name of node_.
   Name product(const Name& x, const Weight& weight, const Int8Channel& format);
@@ -86,6 +87,7 @@ class Lowering {
   Name lookup_of_blocks(const Name& ids, const Weight& weight, const IntGroup& format);
   Name int8_codes(const Weight& weight, const std::byte* codes, bool biased);      // i8 [out, in]
   Name transposed(const Name& x);                                                  // [in, out]; made at load
+  Name no_zero_points(const Weight& weight);                                       // i8 [out]
   Name scales(const Weight& weight, const Dense& scales, const Shape& shape);      // as stored
   Name f32_scales(const Weight& weight, const Dense& stored, const Shape& shape);  // converted at load
   Name blocks(const Weight& weight, const IntGroup& format);                       // u8 [out, groups, bytes], as stored

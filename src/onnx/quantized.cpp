@@ -92,6 +92,15 @@ Name Lowering::blocks(const Weight& weight, const IntGroup& format) {
   });
 }
 
+// ONNX Runtime 1.31, asked for exact int8 products, makes int8 weights unsigned, also those that meet no rounded input,
+// and gives them a zero point of a shape that it then refuses, unless they have one already, each its own.
+Name Lowering::no_zero_points(const Weight& weight) {
+  const Name name = module_of(weight) + ".weight_zero_point";
+  return b_.has(name) ? name
+                      : b_.initializer(name, kI8, {weight.rows()}, std::string(static_cast<size_t>(weight.rows()), 0));
+}
+
+// Of a symmetric weight: zeros, for the reason of no_zero_points.
 Name Lowering::zero_points(const Weight& weight, const IntGroup& format, ZeroPoints form) {
   const int64_t rows = weight.rows(), columns = weight.columns(), groups = groups_of(weight, format);
   Name name = module_of(weight) + ".weight_zero_point";
@@ -155,8 +164,10 @@ Name Lowering::product(const Name& x, const Weight& weight, const Int8Channel& f
     const Name floats = b_.node("Cast", name + "/f32", {sums}, to(kF32));
     return b_.node("Mul", name, {floats, b_.node("Mul", name + "/scale", {row_scale, scale})});
   }
-  const Name numbers = b_.node("DequantizeLinear", name + "/weight", {columns, scale}, axis(1));
+  std::vector<Name> parts{columns, scale};
   const bool fixed = format.input.rounding == InputRounding::fixed;
+  if (!fixed) parts.push_back(no_zero_points(weight));
+  const Name numbers = b_.node("DequantizeLinear", name + "/weight", parts, axis(1));
   return b_.node("MatMul", name, {fixed ? rounded_fixed(x, format.input) : x, numbers});
 }
 
@@ -191,7 +202,9 @@ Name Lowering::product(const Name& x, const Weight& weight, const IntGroup& form
   }
   const Name scale = f32_scales(weight, format.scales, scale_shape(weight, format));
   std::vector<Name> inputs{codes, one_group ? scale : transposed(scale)};
-  if (format.zero_points != nullptr) inputs.push_back(zero_points(weight, format, ZeroPoints::by_group));
+  if (format.zero_points != nullptr || format.bits == 8) {
+    inputs.push_back(zero_points(weight, format, ZeroPoints::by_group));
+  }
   const std::vector<Attr> by_block{{"axis", int64_t{0}}, {"block_size", format.group_size}};
   return b_.node("MatMul", name,
                  {x, b_.node("DequantizeLinear", name + "/weight", inputs, one_group ? axis(1) : by_block)});
@@ -204,10 +217,11 @@ Name Lowering::lookup(const Name& ids, const Weight& weight, const Int8Channel& 
   const auto rows = [&](const Name& of, const char* which) {
     return b_.node("Gather", name + which, {of, ids}, axis(0));
   };
-  const Name codes = rows(int8_codes(weight, format.codes, false), "/codes");
+  const auto f32 = [&](const Name& x) { return b_.node("Cast", x + "_f32", {x}, to(kF32)); };
+  const Name codes = f32(rows(int8_codes(weight, format.codes, false), "/codes"));
   Name scale = rows(scales(weight, format.scales, {weight.rows()}), "/scales");
-  if (format.scales.dtype != DType::f32) scale = b_.node("Cast", scale + "_f32", {scale}, to(kF32));
-  return b_.node("DequantizeLinear", name, {codes, scale}, axis(0));
+  if (format.scales.dtype != DType::f32) scale = f32(scale);
+  return b_.node("Mul", name, {codes, b_.node("Unsqueeze", name + "/scale_of_row", {scale, b_.ints({-1})})});
 }
 
 Name Lowering::lookup_of_blocks(const Name& ids, const Weight& weight, const IntGroup& format) {

@@ -108,7 +108,6 @@ uint64_t zero_point_bytes(const IntGroup& format, int64_t rows, int64_t columns,
 }
 
 void stream_zero_points(const IntGroup& format, int64_t rows, int64_t columns, ZeroPoints form, const ByteSink& sink) {
-  DUAN_CHECK(format.zero_points != nullptr, "a symmetric weight has no zero points");
   const int64_t groups = columns / format.group_size, bias = int64_t{1} << (format.bits - 1);
   const auto at = [&](int64_t row, int64_t group) { return zero_point_at(format, columns, row, group); };
   switch (form) {

@@ -32,7 +32,7 @@ enum class ZeroPoints {
 // Bytes of the zero points of a weight in this form.
 uint64_t zero_point_bytes(const IntGroup& format, int64_t rows, int64_t columns, ZeroPoints form);
 
-// Requires format.zero_points.
+// Zeros if the weight is symmetric.
 void stream_zero_points(const IntGroup& format, int64_t rows, int64_t columns, ZeroPoints form, const ByteSink& sink);
 
 }  // namespace duan::onnx

@@ -9,10 +9,8 @@ Name Lowering::weight(ir::WeightId id) {
   const ir::WeightInfo& info = graph_.weight(id);
   if (b_.has(info.name)) return info.name;
   const Weight weight = checkpoint_.weight(info.name, info.shape);
-  if (!std::holds_alternative<Dense>(weight.format)) {
-    throw Error(fmt::format("is stored as {}; only matrices and embeddings may be", format_name(weight.format)),
-                info.name);
-  }
+  // What is quantized is a matrix or an embedding, which come not here; the checkpoint refuses all else.
+  DUAN_CHECK(std::holds_alternative<Dense>(weight.format), "{} is stored as {}", info.name, format_name(weight.format));
   const uint64_t bytes = static_cast<uint64_t>(*element_count(info.shape)) * element_bytes(float_type_);
   return b_.initializer(info.name, float_type_, info.shape, bytes,
                         [weight, &checkpoint = checkpoint_, precision = options_.precision](const ByteSink& sink) {

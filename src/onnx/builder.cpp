@@ -51,6 +51,18 @@ void set(pb::ValueInfoProto& proto, const Name& name, int32_t type, const std::v
 
 }  // namespace
 
+int32_t element_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return pb::TensorProto::FLOAT;
+    case DType::f16:
+      return pb::TensorProto::FLOAT16;
+    default:
+      DUAN_CHECK(dtype == DType::bf16, "no float: {}", dtype_name(dtype));
+      return pb::TensorProto::BFLOAT16;
+  }
+}
+
 size_t element_bytes(int32_t type) {
   switch (type) {
     case pb::TensorProto::FLOAT:

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "onnx/model.h"
+#include "tensor/dtype.h"
 #include "tensor/shape.h"
 
 namespace duan::onnx {
@@ -65,6 +66,9 @@ class Builder {
   Model model_;
   std::unordered_set<std::string> values_, nodes_;
 };
+
+// Of numbers stored as f32, f16 or bf16.
+int32_t element_type(DType dtype);
 
 // Bytes of one element: f32, f16, i64, i32, i8, u8; DUAN_CHECKs that it is one of them.
 size_t element_bytes(int32_t type);

@@ -5,18 +5,37 @@
 
 namespace duan::onnx {
 
-Name Lowering::weight(ir::WeightId id) {
+// Where size matters so much that weights are quantized, those that are not keep the checkpoint's dtype, too.
+Name Lowering::dense(ir::WeightId id) {
   const ir::WeightInfo& info = graph_.weight(id);
   if (b_.has(info.name)) return info.name;
   const Weight weight = checkpoint_.weight(info.name, info.shape);
   // What is quantized is a matrix or an embedding, which come not here; the checkpoint refuses all else.
-  DUAN_CHECK(std::holds_alternative<Dense>(weight.format), "{} is stored as {}", info.name, format_name(weight.format));
+  const auto* dense = std::get_if<Dense>(&weight.format);
+  DUAN_CHECK(dense != nullptr, "{} is stored as {}", info.name, format_name(weight.format));
+  if (keeps_dtypes_) {
+    const std::span<const std::byte> bytes(dense->data, weight.bytes());
+    return b_.initializer(
+        info.name, element_type(dense->dtype), info.shape, bytes.size(),
+        [bytes, &checkpoint = checkpoint_](const ByteSink& sink) { stream_stored(bytes, checkpoint, sink); });
+  }
   const uint64_t bytes = static_cast<uint64_t>(*element_count(info.shape)) * element_bytes(float_type_);
   return b_.initializer(info.name, float_type_, info.shape, bytes,
                         [weight, &checkpoint = checkpoint_, precision = options_.precision](const ByteSink& sink) {
                           stream_dense(weight, precision, checkpoint, sink);
                         });
 }
+
+Name Lowering::as_activation(const Name& x, ir::WeightId weight) {
+  const ir::WeightInfo& info = graph_.weight(weight);
+  if (!keeps_dtypes_) return x;
+  const Weight stored = checkpoint_.weight(info.name, info.shape);
+  if (element_type(std::get<Dense>(stored.format).dtype) == float_type_) return x;
+  const Name name = x + "/f32";
+  return b_.has(name) ? name : b_.node("Cast", name, {x}, {{"to", int64_t{float_type_}}});
+}
+
+Name Lowering::weight(ir::WeightId id) { return as_activation(dense(id), id); }
 
 // Quantized products and lookups are computed in fp32 whatever the precision of activations: their scales are fp32, and
 // so are ONNX Runtime's kernels.
@@ -42,7 +61,7 @@ void Lowering::lower(const ir::Embed& op) {
   };
   if (const auto* channels = std::get_if<Int8Channel>(&stored.format)) return quantized(*channels);
   if (const auto* groups = std::get_if<IntGroup>(&stored.format)) return quantized(*groups);
-  out(b_.node("Gather", node_->name, {weight(op.weight), ids}, {{"axis", int64_t{0}}}));
+  out(as_activation(b_.node("Gather", node_->name, {dense(op.weight), ids}, {{"axis", int64_t{0}}}), op.weight));
 }
 
 // The last num_logits_to_keep tokens of [batch * tokens, width]. What the other tokens would say is the larger part of

@@ -35,6 +35,10 @@ Lowering::Lowering(const ir::Graph& graph, const checkpoint::Checkpoint& checkpo
       options_(options),
       float_type_(options.precision == Precision::fp16 ? pb::TensorProto::FLOAT16 : pb::TensorProto::FLOAT),
       names_(graph.values.size()) {
+  for (const ir::WeightInfo& info : graph.weights) {
+    const bool quantized = !std::holds_alternative<Dense>(checkpoint.weight(info.name, info.shape).format);
+    keeps_dtypes_ = keeps_dtypes_ || (quantized && options.precision == Precision::fp32);
+  }
   DUAN_CHECK(options.dialect != Dialect::ort || options.context > 0, "dialect ort needs the length of its tables");
 }
 

@@ -73,7 +73,9 @@ class Lowering {
   std::pair<Name, Name> rotary_tables(ir::ValueId angles);     // [context, head_dim / 2] each
 
   // linear.cpp
-  Name weight(ir::WeightId id);  // the initializer of a dense weight
+  Name weight(ir::WeightId id);                            // a dense weight in the type of activations
+  Name dense(ir::WeightId id);                             // its initializer
+  Name as_activation(const Name& x, ir::WeightId weight);  // x, which has the type of that weight's initializer
   Name last_tokens(const Name& x);
   Name to_f32(const Name& x);
   Name with_bias(const Name& y, ir::WeightId bias);
@@ -112,6 +114,7 @@ class Lowering {
   std::map<ir::ValueId, std::pair<Name, Name>> turns_;  // angles -> cosines, sines
   const ir::Node* node_ = nullptr;
   bool int8_products_ = false;
+  bool keeps_dtypes_ = false;  // of dense weights: in quantized models of fp32 activations
   ir::ValueId ids_ = -1, positions_ = -1;
 };
 

@@ -20,18 +20,6 @@ constexpr int64_t kSignBit = 128;
 
 std::string module_of(const Weight& weight) { return weight.name.substr(0, weight.name.rfind('.')); }
 
-int32_t element_type(DType dtype) {
-  switch (dtype) {
-    case DType::f32:
-      return pb::TensorProto::FLOAT;
-    case DType::f16:
-      return pb::TensorProto::FLOAT16;
-    default:
-      DUAN_CHECK(dtype == DType::bf16, "scales of dtype {}", dtype_name(dtype));
-      return pb::TensorProto::BFLOAT16;
-  }
-}
-
 int64_t groups_of(const Weight& weight, const IntGroup& format) { return weight.columns() / format.group_size; }
 
 // [rows, groups]; [rows] if a row is one group, which DequantizeLinear takes as scales of an axis.

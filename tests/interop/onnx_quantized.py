@@ -29,8 +29,9 @@ from onnx_goldens import DIALECTS, SOURCES, Session, check, check_genai, close, 
 
 # Without rounded inputs the two differ by the order of float sums. With them the products themselves are exact, but a
 # last digit that differs before the rounding can move a code by one, which is a step of 1/127 of the largest input.
-TOLERANCE_WEIGHTS_ONLY = 5e-4
-TOLERANCE_ROUNDED_INPUTS = 0.1
+# Such a step may show in a logit; over all logits it must drown. In fp16 many codes move, and the norm alone says much.
+TOLERANCE = {"fp32": {"weights": (5e-4, 1e-4), "inputs": (0.1, 1e-2)},
+             "fp16": {"weights": (6e-2, 1e-2), "inputs": (2, 6e-2)}}  # largest difference, relative norm
 # As ONNX Runtime is to be told: exact int8 products also without VNNI; no rounding of inputs that the model does not
 # ask for (the default, 4, rounds them to int8: what that costs is checked apart).
 EXACT = {"session.x64quantprecision": "1", "session.qdq_matmulnbits_accuracy_level": "0"}
@@ -105,6 +106,7 @@ FORMS = {
     "static": ("qwen3-untied", {"inputs": "static"}),
     "static, asymmetric inputs, f32 scales": ("qwen2", {"inputs": "static", "asymmetric": True, "scales": np.float32}),
     "static, tied": ("qwen3-tied", {"inputs": "static", "embedding": True}),
+    "static, the tied head on floats": ("qwen3-tied", {"inputs": "static", "embedding": True, "head": False}),
     "dynamic": ("qwen2", {"inputs": "dynamic"}),
     "dynamic, tied, f16 scales": ("qwen3-tied", {"inputs": "dynamic", "embedding": True, "scales": np.float16}),
     "int8 weights": ("llama3", {}),
@@ -125,7 +127,7 @@ FORMS = {
 
 
 def quantize(duan, source, folder, temporary, bits=8, group=None, inputs=None, embedding=False, asymmetric=False,
-             scales=ml_dtypes.bfloat16):
+             scales=ml_dtypes.bfloat16, head=True):
     """Writes `source` rounded to the form as a compressed-tensors checkpoint."""
     tensors = load_file(source / "model.safetensors")
     config = json.loads((source / "config.json").read_text())
@@ -142,11 +144,11 @@ def quantize(duan, source, folder, temporary, bits=8, group=None, inputs=None, e
         else:
             parts = round_groups(weight, bits, group, not asymmetric, scales)
         # A tied head's input is described under its own name.
-        head = "lm_head" if tied and "embed_tokens" in module else module
-        if inputs == "static":
+        read_as = "lm_head" if tied and "embed_tokens" in module else module
+        if inputs == "static" and (head or "layers" in module):
             measured = ranges[module] if module in ranges else ranges[next(m for m in ranges if "layers" not in m)]
             for part, value in input_parameters(*measured, not asymmetric).items():
-                tensors[f"{head}.{part}"] = value
+                tensors[f"{read_as}.{part}"] = value
         tensors.update({f"{module}.{part}": value for part, value in parts.items()})
     weights = {"num_bits": bits, "type": "int", "symmetric": group is None or not asymmetric, "dynamic": False,
                "strategy": "group" if group else "channel"}
@@ -164,7 +166,7 @@ def quantize(duan, source, folder, temporary, bits=8, group=None, inputs=None, e
                              "format": stored_as}
     config["quantization_config"] = {
         "quant_method": "compressed-tensors", "format": stored_as, "quantization_status": "compressed",
-        "config_groups": groups, "ignore": ["lm_head"] if tied and not embedding else []}
+        "config_groups": groups, "ignore": ["lm_head"] if tied and not (embedding and head) else []}
     folder.mkdir()
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
     (folder / "config.json").write_text(json.dumps(config))
@@ -199,16 +201,17 @@ def left_on_floats(folder):
             and (node.op_type == "MatMulInteger" or unpacked.intersection(node.input))]
 
 
-def judge(duan, model, golden, tolerance):
+def judge(duan, model, golden, tolerance, relative):
     done = subprocess.run([duan, "compare", str(model), str(golden), "--engine", "native", "--compute", "fp32", "--tol",
                            str(tolerance), "--json"], capture_output=True, text=True)
     check(done.stdout, f"duan compare: {done.stderr.strip()}")
     found = json.loads(done.stdout)
-    check(found["ok"], f"duan's logits differ by {found['max_abs']:.3g}, greedy equal: {found['greedy_equal']}")
+    check(found["ok"], f"duan's logits differ by {found['max_abs']:.3g}")
+    check(found["rel_l2"] <= relative, f"duan's logits differ by {found['rel_l2']:.3g} of their norm")
     return found["max_abs"]
 
 
-def check_form(duan, model, folder, dialect, settings, temporary):
+def check_form(duan, model, folder, dialect, precision, settings, temporary):
     onnx.checker.check_model(str(folder / "model.onnx"), full_check=True)
     # Groups of 8 are no block that the fast kernels take.
     slow = left_on_floats(folder)
@@ -219,8 +222,8 @@ def check_form(duan, model, folder, dialect, settings, temporary):
     golden = temporary / "golden.safetensors"
     save_file({"input_ids": ids.astype(np.int64), "logits": logits.astype(np.float32)}, golden)
     rounded = "inputs" in settings
-    tolerance = TOLERANCE_ROUNDED_INPUTS if rounded else TOLERANCE_WEIGHTS_ONLY
-    worst = judge(duan, model, golden, tolerance)
+    tolerance, norm = TOLERANCE[precision]["inputs" if rounded else "weights"]
+    worst = judge(duan, model, golden, tolerance, norm)
     if session.has_cache:
         # Chunks change the order of sums in attention, no more.
         close(feed(session, ids, [5, 3, 1, 10_000])[0], logits, tolerance, "logits in chunks")
@@ -228,8 +231,8 @@ def check_form(duan, model, folder, dialect, settings, temporary):
     plain = Session(folder, {"session.x64quantprecision": "1"} if rounded else {})
     as_is, _ = feed(plain, ids)
     relative = float(np.linalg.norm(as_is - logits) / np.linalg.norm(logits))
-    check(relative < 0.05, f"ONNX Runtime's own rounding moves the logits by {relative:.2g} of their norm")
-    if dialect == "ort" and session.has_cache:
+    check(relative < 0.06, f"ONNX Runtime's own rounding moves the logits by {relative:.2g} of their norm")
+    if dialect == "ort" and session.has_cache and precision == "fp32":
         check_genai(folder, {"input_ids": ids, "greedy_ids": greedy(plain, ids, 24)})
     return worst, relative
 
@@ -243,8 +246,9 @@ def main():
 
     failed = ran = 0
     for name, (source, settings) in FORMS.items():
-        titles = {(dialect, cache): f"{name}: {source} {dialect} {'kv' if cache else 'no-kv'}"
-                  for dialect, cache in itertools.product(DIALECTS, (True, False))}
+        forms = [(dialect, precision, cache) for dialect, precision, cache
+                 in itertools.product(DIALECTS, ("fp32", "fp16"), (True, False)) if precision == "fp32" or cache]
+        titles = {form: f"{name}: {source} {form[0]} {form[1]} {'kv' if form[2] else 'no-kv'}" for form in forms}
         titles = {form: title for form, title in titles.items() if all(word in title for word in arguments.only)}
         if not titles:
             continue
@@ -252,13 +256,15 @@ def main():
             temporary = pathlib.Path(folder)
             model = temporary / source
             quantize(arguments.duan, SOURCES / "tests/data/models" / source, model, temporary, **settings)
-            for (dialect, cache), title in titles.items():
+            for (dialect, precision, cache), title in titles.items():
                 out = temporary / "out"
-                command = [arguments.duan, "export", str(model), "-o", str(out), "--overwrite", "--dialect", dialect]
+                command = [arguments.duan, "export", str(model), "-o", str(out), "--overwrite", "--dialect", dialect,
+                           "--precision", precision]
                 try:
                     done = subprocess.run(command + ([] if cache else ["--no-kv-cache"]), capture_output=True, text=True)
                     check(done.returncode == 0, f"duan export: {done.stderr.strip()}")
-                    worst, relative = check_form(arguments.duan, model, out, dialect, settings, temporary)
+                    worst, relative = check_form(arguments.duan, model, out, dialect, precision, settings,
+                                                 temporary)
                     print(f"ok    {title}: at most {worst:.2g} from duan; as ONNX Runtime rounds, {relative:.2g} of the "
                           "norm", flush=True)
                 except Exception as error:  # whatever a consumer throws is what this script is here to report

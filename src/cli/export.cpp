@@ -76,7 +76,7 @@ void add_export(CLI::App& app) {
                    "RotaryEmbedding; ort: ONNX Runtime's GroupQueryAttention")
       ->check(CLI::IsMember({"onnx21", "onnx23", "ort"}))
       ->capture_default_str();
-  command->add_option("--precision", o->precision, "Of weights, activations and KV cache")
+  command->add_option("--precision", o->precision, "Of activations, KV cache and weights that are not quantized")
       ->check(CLI::IsMember({"fp32", "fp16"}))
       ->capture_default_str();
   command->add_flag("--no-kv-cache", o->no_kv_cache, "Whole sequences in, logits out; no past, no genai_config.json");

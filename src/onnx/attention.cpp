@@ -1,52 +1,41 @@
 // Rotation and attention, in each dialect.
 #include <fmt/format.h>
 
-#include <algorithm>
-#include <cmath>
-
 #include "base/error.h"
 #include "onnx/lowering.h"
-#include "tensor/dtype.h"
 
 namespace duan::onnx {
-namespace {
 
-// One table of `rows` positions: cosines or sines of every pair.
-void write_table(const Frequencies& frequencies, int64_t rows, bool sines, bool half, const ByteSink& sink) {
-  const size_t pairs = frequencies.per_pair.size();
-  std::vector<float> angles(2 * pairs);
-  std::vector<uint16_t> halves(pairs);
-  for (int64_t row = 0; row < rows; ++row) {
-    fill_angles(frequencies, row, angles.data());
-    const std::span<const float> part(angles.data() + (sines ? pairs : 0), pairs);
-    if (half) std::transform(part.begin(), part.end(), halves.begin(), float_to_f16);
-    sink(half ? std::as_bytes(std::span(halves)) : std::as_bytes(part));
-  }
-}
-
-}  // namespace
-
-void Lowering::lower(const ir::Angles& op) {
-  if (turns_inside(node_->output)) return;
+// Cosines and sines [n, dim / 2] of the angles of positions f32 [n, 1].
+std::pair<Name, Name> Lowering::cosines_and_sines(const ir::Node& node, const Name& positions) {
+  const auto& op = std::get<ir::Angles>(node.op);
   const Frequencies frequencies = rope_frequencies(op.rope, op.dim);
-  const Name& name = node_->name;
+  const Name& name = node.name;
   const int32_t f32 = pb::TensorProto::FLOAT;
   const auto pairs = static_cast<int64_t>(frequencies.per_pair.size());
   const std::string_view bytes(reinterpret_cast<const char*>(frequencies.per_pair.data()),
                                frequencies.per_pair.size() * 4);
   const Name per_pair = b_.initializer(name + ".frequencies", f32, {1, pairs}, bytes);
-  const Name product = b_.node("Mul", name, {positions(node_->inputs[0]), per_pair});
+  const Name product = b_.node("Mul", name, {positions, per_pair});
   const auto table = [&](const char* function, const std::string& which) {
     Name values = b_.node(function, name + "/" + which, {product});
     if (frequencies.magnitude != 1) {
       values = b_.node("Mul", values + "_scaled", {values, b_.float_scalar(frequencies.magnitude, f32)});
     }
-    values = to_activation(values + "_f16", values);
-    // One for all heads of a row; or, for RotaryEmbedding, a batch of one, so that rows stay rows.
-    const Name axis = b_.ints({options_.dialect == Dialect::onnx23 ? 0 : 1});
-    return b_.node("Unsqueeze", name + "/" + which + "_rows", {values, axis});
+    return to_activation(values + "_f16", values);
   };
-  turns_[node_->output] = {table("Cos", "cos"), table("Sin", "sin")};
+  return {table("Cos", "cos"), table("Sin", "sin")};
+}
+
+void Lowering::lower(const ir::Angles&) {
+  if (turns_inside(node_->output)) return;
+  const auto [cosines, sines] = cosines_and_sines(*node_, positions(node_->inputs[0]));
+  // One for all heads of a row; or, for RotaryEmbedding, a batch of one, so that rows stay rows.
+  const Name axis = b_.ints({options_.dialect == Dialect::onnx23 ? 0 : 1});
+  const auto rows = [&](const Name& table, const char* which) {
+    return b_.node("Unsqueeze", node_->name + "/" + which + "_rows", {table, axis});
+  };
+  turns_[node_->output] = {rows(cosines, "cos"), rows(sines, "sin")};
 }
 
 void Lowering::lower(const ir::Rope&) {
@@ -180,19 +169,16 @@ std::optional<ir::ValueId> Lowering::shared_angles(ir::ValueId q, ir::ValueId k)
   return of_q;
 }
 
+// Tables of every position are some tens of megabytes of what follows from a few numbers: loaders make them once.
 std::pair<Name, Name> Lowering::rotary_tables(ir::ValueId angles) {
   if (const auto made = turns_.find(angles); made != turns_.end()) return made->second;
   const ir::Node& node = *producer(angles);
-  const auto& op = std::get<ir::Angles>(node.op);
-  const Frequencies frequencies = rope_frequencies(op.rope, op.dim);
-  const bool half = float_type_ == pb::TensorProto::FLOAT16;
-  const int64_t rows = options_.context;
-  const auto table = [&](const char* which, bool sines) {
-    const uint64_t bytes = static_cast<uint64_t>(rows * op.dim / 2) * element_bytes(float_type_);
-    return b_.initializer(node.name + "." + which, float_type_, {rows, op.dim / 2}, bytes,
-                          [=](const ByteSink& sink) { write_table(frequencies, rows, sines, half, sink); });
-  };
-  return turns_[angles] = {table("cos_cache", false), table("sin_cache", true)};
+  const int32_t f32 = pb::TensorProto::FLOAT;
+  const Name count = b_.node(
+      "Range", node.name + "/positions",
+      {b_.float_scalar(0, f32), b_.float_scalar(static_cast<float>(options_.context), f32), b_.float_scalar(1, f32)});
+  const Name positions = b_.node("Reshape", node.name + "/all_positions", {count, b_.ints({-1, 1})});
+  return turns_[angles] = cosines_and_sines(node, positions);
 }
 
 Name Lowering::attention_ort(const ir::Attention& op, const Heads& heads) {

@@ -51,6 +51,18 @@ void set(pb::ValueInfoProto& proto, const Name& name, int32_t type, const std::v
 
 }  // namespace
 
+int32_t element_type(DType dtype) {
+  switch (dtype) {
+    case DType::f32:
+      return pb::TensorProto::FLOAT;
+    case DType::f16:
+      return pb::TensorProto::FLOAT16;
+    default:
+      DUAN_CHECK(dtype == DType::bf16, "no float: {}", dtype_name(dtype));
+      return pb::TensorProto::BFLOAT16;
+  }
+}
+
 size_t element_bytes(int32_t type) {
   switch (type) {
     case pb::TensorProto::FLOAT:
@@ -134,6 +146,12 @@ Name Builder::float_scalar(float value, int32_t type) {
       tensor.set_raw_data(std::string(bytes_of(std::vector<float>{value})));
     }
   }
+  return name;
+}
+
+Name Builder::byte_scalar(uint8_t value) {
+  const Name name = fmt::format("const.u8.{}", value);
+  if (!has(name)) add_tensor(name, pb::TensorProto::UINT8, {}).set_raw_data(std::string(1, static_cast<char>(value)));
   return name;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "onnx/model.h"
+#include "tensor/dtype.h"
 #include "tensor/shape.h"
 
 namespace duan::onnx {
@@ -41,6 +42,7 @@ class Builder {
   Name ints(const std::vector<int64_t>& values);  // i64 [n]
   Name int_scalar(int64_t value);                 // i64 []
   Name float_scalar(float value, int32_t type);   // f32 or f16 []
+  Name byte_scalar(uint8_t value);                // u8 []
 
   // An initializer of known content (inline if small), or one whose bytes are written later.
   Name initializer(const Name& name, int32_t type, const Shape& shape, std::string_view bytes);
@@ -64,6 +66,9 @@ class Builder {
   Model model_;
   std::unordered_set<std::string> values_, nodes_;
 };
+
+// Of numbers stored as f32, f16 or bf16.
+int32_t element_type(DType dtype);
 
 // Bytes of one element: f32, f16, i64, i32, i8, u8; DUAN_CHECKs that it is one of them.
 size_t element_bytes(int32_t type);

@@ -116,7 +116,8 @@ Export export_model(const models::Model& model, const fs::path& folder, const Op
     writer.write(kModelFile, onnx.proto.SerializeAsString());
     if (options.kv_cache) {
       const checkpoint::GenerationConfig generation = checkpoint::read_generation_config(model.folder);
-      writer.write("genai_config.json", to_text(genai_config(model.config, generation, result.options), 2) + "\n");
+      writer.write("genai_config.json",
+                   to_text(genai_config(model.config, generation, result.options, onnx.int8_products), 2) + "\n");
     }
     for (const char* name : kCopied) {
       if (is_there(model.folder / name)) writer.copy(model.folder / name);

@@ -5,7 +5,6 @@
 
 #include "base/error.h"
 #include "onnx/lowering.h"
-#include "onnx/weights.h"
 
 namespace duan::onnx {
 namespace {
@@ -36,6 +35,10 @@ Lowering::Lowering(const ir::Graph& graph, const checkpoint::Checkpoint& checkpo
       options_(options),
       float_type_(options.precision == Precision::fp16 ? pb::TensorProto::FLOAT16 : pb::TensorProto::FLOAT),
       names_(graph.values.size()) {
+  for (const ir::WeightInfo& info : graph.weights) {
+    const bool quantized = !std::holds_alternative<Dense>(checkpoint.weight(info.name, info.shape).format);
+    keeps_dtypes_ = keeps_dtypes_ || (quantized && options.precision == Precision::fp32);
+  }
   DUAN_CHECK(options.dialect != Dialect::ort || options.context > 0, "dialect ort needs the length of its tables");
 }
 
@@ -60,7 +63,9 @@ Model Lowering::run() {
   };
   import("", newer ? 23 : 21);
   if (options_.dialect == Dialect::ort) import(kMicrosoft, 1);
-  return b_.take();
+  Model model = b_.take();
+  model.int8_products = int8_products_;
+  return model;
 }
 
 const ir::Node* Lowering::producer(ir::ValueId id) const {
@@ -75,49 +80,6 @@ bool Lowering::is_output(ir::ValueId id) const {
 Name Lowering::to_activation(const Name& name, const Name& f32) {
   if (float_type_ == pb::TensorProto::FLOAT) return f32;
   return b_.node("Cast", name, {f32}, {{"to", int64_t{float_type_}}});
-}
-
-Name Lowering::weight(ir::WeightId id) {
-  const ir::WeightInfo& info = graph_.weight(id);
-  if (b_.has(info.name)) return info.name;
-  const Weight weight = checkpoint_.weight(info.name, info.shape);
-  if (!std::holds_alternative<Dense>(weight.format)) {
-    throw Error(fmt::format("is stored as {}; only plain numbers can be exported", format_name(weight.format)),
-                info.name, "export the checkpoint this one was quantized from");
-  }
-  const uint64_t bytes = static_cast<uint64_t>(*element_count(info.shape)) * element_bytes(float_type_);
-  return b_.initializer(info.name, float_type_, info.shape, bytes,
-                        [weight, &checkpoint = checkpoint_, precision = options_.precision](const ByteSink& sink) {
-                          stream_dense(weight, precision, checkpoint, sink);
-                        });
-}
-
-void Lowering::lower(const ir::Embed& op) {
-  out(b_.node("Gather", node_->name, {weight(op.weight), flat_ids(node_->inputs[0])}, {{"axis", int64_t{0}}}));
-}
-
-// The last num_logits_to_keep tokens of [batch * tokens, width]. What the other tokens would say is the larger part of
-// a long prompt's logits, and seldom read.
-Name Lowering::last_tokens(const Name& x) {
-  const Name apart = b_.node("Reshape", x + "/tokens", {x, batch_tokens_and({-1})});
-  Name start = b_.ints({-1});
-  if (options_.logits == Logits::all) {
-    // -0 is 0: from the first token on.
-    const Name keep = b_.node("Reshape", "num_logits_to_keep/vector", {"num_logits_to_keep", b_.ints({1})});
-    start = b_.node("Neg", "num_logits_to_keep/start", {keep});
-  }
-  const Name kept =
-      b_.node("Slice", x + "/kept", {apart, start, b_.ints({std::numeric_limits<int64_t>::max()}), b_.ints({1})});
-  const int64_t width = dims(node_->inputs[0]).back().extent;
-  return b_.node("Reshape", x + "/kept_rows", {kept, b_.ints({-1, width})});
-}
-
-void Lowering::lower(const ir::Linear& op) {
-  const bool head = is_output(node_->output);
-  const Name x = head ? last_tokens(in(0)) : in(0);
-  std::vector<Name> inputs{x, weight(op.weight)};
-  if (op.bias) inputs.push_back(weight(*op.bias));
-  out(b_.node("Gemm", node_->name, inputs, {{"transB", int64_t{1}}}));
 }
 
 void Lowering::lower(const ir::RmsNorm& op) {

@@ -10,6 +10,7 @@
 
 #include "onnx/builder.h"
 #include "onnx/lower.h"
+#include "onnx/quantized_weights.h"
 #include "tensor/angles.h"
 
 namespace duan::onnx {
@@ -52,6 +53,7 @@ class Lowering {
   Name past(const ir::Attention& op, const char* which) const;
   Name present(const ir::Attention& op, const char* which) const;
   std::string kv_name(const char* prefix, const ir::Attention& op, const char* which) const;
+  std::pair<Name, Name> cosines_and_sines(const ir::Node& node, const Name& positions);
   // Whether q and k are turned inside the attention operator, not by nodes of their own.
   bool turns_inside(ir::ValueId angles) const;
   // What turns q and k, for an operator that does it inside: the angles, or nothing if neither is turned.
@@ -70,8 +72,31 @@ class Lowering {
   Name total_length();                                         // i32 []
   std::pair<Name, Name> rotary_tables(ir::ValueId angles);     // [context, head_dim / 2] each
 
-  Name weight(ir::WeightId id);  // the initializer of a dense weight
+  // linear.cpp
+  Name weight(ir::WeightId id);                            // a dense weight in the type of activations
+  Name dense(ir::WeightId id);                             // its initializer
+  Name as_activation(const Name& x, ir::WeightId weight);  // x, which has the type of that weight's initializer
   Name last_tokens(const Name& x);
+  Name to_f32(const Name& x);
+  Name with_bias(const Name& y, ir::WeightId bias);
+
+  // quantized.cpp: x f32 [n, in] -> f32 [n, out], or ids [n] -> f32 [n, width], under the name of node_.
+  Name product(const Name& x, const Weight& weight, const Int8Channel& format);
+  Name product(const Name& x, const Weight& weight, const IntGroup& format);
+  Name lookup(const Name& ids, const Weight& weight, const Int8Channel& format);
+  Name lookup(const Name& ids, const Weight& weight, const IntGroup& format);
+  Name product_of_blocks(const Name& x, const Weight& weight, const IntGroup& format);
+  Name lookup_of_blocks(const Name& ids, const Weight& weight, const IntGroup& format);
+  Name int8_codes(const Weight& weight, const std::byte* codes, bool biased);      // i8 [out, in]
+  Name transposed(const Name& x);                                                  // [in, out]; made at load
+  Name no_zero_points(const Weight& weight);                                       // i8 [out]
+  Name scales(const Weight& weight, const Dense& scales, const Shape& shape);      // as stored
+  Name f32_scales(const Weight& weight, const Dense& stored, const Shape& shape);  // converted at load
+  Name blocks(const Weight& weight, const IntGroup& format);                       // u8 [out, groups, bytes], as stored
+  Name zero_points(const Weight& weight, const IntGroup& format, ZeroPoints form);
+  Name rounded_fixed(const Name& x, const InputScheme& scheme);  // f32 of u8 codes
+  std::pair<Name, Name> rounded_dynamic(const Name& x);          // u8 codes, and f32 scales [n, 1]
+
   const Name& in(size_t i) const { return names_[static_cast<size_t>(node_->inputs[i])]; }
   void out(Name name) { names_[static_cast<size_t>(node_->output)] = std::move(name); }
   const ir::Dims& dims(ir::ValueId id) const { return graph_.value(id).type.dims; }
@@ -88,6 +113,8 @@ class Lowering {
   std::vector<Name> names_;                             // by ValueId
   std::map<ir::ValueId, std::pair<Name, Name>> turns_;  // angles -> cosines, sines
   const ir::Node* node_ = nullptr;
+  bool int8_products_ = false;
+  bool keeps_dtypes_ = false;  // of dense weights: in quantized models of fp32 activations
   ir::ValueId ids_ = -1, positions_ = -1;
 };
 

@@ -13,7 +13,7 @@ enum class Dialect {
   onnx23,  // opset 23: Attention, RMSNormalization, RotaryEmbedding
   ort,     // opset 21 and ONNX Runtime's own GroupQueryAttention (com.microsoft)
 };
-enum class Precision { fp32, fp16 };  // of dense weights, activations and the KV cache
+enum class Precision { fp32, fp16 };  // of activations, the KV cache and weights that are not quantized
 enum class Logits { all, last };      // of which positions
 
 std::string_view dialect_name(Dialect dialect);

@@ -50,8 +50,10 @@ def golden_rows(golden):
 class Session:
     """A decoder with or without a KV cache, fed the way its declared inputs ask for."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, entries=None):
         options = onnxruntime.SessionOptions()
+        for key, value in (entries or {}).items():
+            options.add_session_config_entry(key, value)
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self.session = onnxruntime.InferenceSession(

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "kernels/kernel_support.h"
+#include "kernels/linear.h"
 
 namespace duan::test {
 namespace {
@@ -112,6 +113,63 @@ std::string kernel_name(const testing::TestParamInfo<size_t>& info) {
 }
 INSTANTIATE_TEST_SUITE_P(All, DequantizeKernels, testing::Range<size_t>(0, kernels::dequantize_kernels().size()),
                          kernel_name);
+
+// ---- linear.h's `row`, which reads codes itself
+
+class LinearRows : public testing::TestWithParam<size_t> {};
+
+TEST_P(LinearRows, GiveTheBitsOfRowsMadePlainFirst) {
+  const kernels::LinearKernel& kernel = kernels::linear_kernels()[GetParam()];
+  DUAN_NEEDS_ISA(kernel.needs);
+  if (kernel.row == nullptr) GTEST_SKIP() << kernel.name << " has none";
+  constexpr uint32_t kSeed = 101;
+  Random random(kSeed);
+  constexpr Layout kRowLayouts[] = {{4, 8, 9, 8},       {4, 32, 7, 2112}, {4, 128, 17, 1024}, {4, 2400, 3, 2400},
+                                    {4, 1000, 5, 4000}, {8, 8, 4, 1032},  {8, 40, 5, 120},    {0, 0, 6, 1096},
+                                    {0, 0, 1, 8},       {4, 24, 2, 3096}};
+  for (const Layout& layout : kRowLayouts) {
+    for (const DType scales : {DType::f32, DType::f16, DType::bf16}) {
+      for (const bool zero_points : {false, true}) {
+        const Stored stored(layout, scales, zero_points, random);
+        Operand x(3 * layout.columns, DType::f32, random), bias(layout.rows, DType::f32, random);
+        const std::vector<std::byte> plain =
+            run(kernels::dequantize_kernels().back(), stored.weight, 0, layout.rows, DType::f32);
+        std::vector<float> whole(static_cast<size_t>(3 * layout.rows), 0.25f), row = whole;
+        kernels::LinearArgs args = {.x = x.data(),
+                                    .x_dtype = DType::f32,
+                                    .x_stride = layout.columns,
+                                    .w = plain.data(),
+                                    .w_dtype = DType::f32,
+                                    .bias = random.chance(0.5) ? reinterpret_cast<float*>(bias.data()) : nullptr,
+                                    .y = whole.data(),
+                                    .y_stride = layout.rows,
+                                    .rows = 3,
+                                    .first = 0,
+                                    .last = layout.rows,
+                                    .k = layout.columns,
+                                    .accumulate = random.chance(0.5)};
+        kernel.run(args);
+        args.w = nullptr;
+        args.rows = 1;
+        for (int64_t m = 0; m < 3; ++m) {
+          args.x = x.data() + m * layout.columns * 4;
+          args.y = row.data() + m * layout.rows;
+          for (args.first = 0; args.first < layout.rows; args.first = args.last) {
+            args.last = std::min(layout.rows, args.first + random.whole(1, 9));
+            kernel.row(args, kernels::code_groups(stored.weight));
+          }
+        }
+        ASSERT_TRUE(same_bits(row, whole)) << format_name(stored.weight.format) << ", " << layout.rows << "x"
+                                           << layout.columns << ", scales " << dtype_name(scales) << ", seed " << kSeed;
+      }
+    }
+  }
+}
+
+std::string linear_name(const testing::TestParamInfo<size_t>& info) {
+  return kernels::linear_kernels()[info.param].name;
+}
+INSTANTIATE_TEST_SUITE_P(All, LinearRows, testing::Range<size_t>(0, kernels::linear_kernels().size()), linear_name);
 
 TEST(DequantizeSelection, RunsTheKernelThatTheEnvironmentForces) {
   setenv("DUAN_KERNEL", "dequantize:ref", 1);

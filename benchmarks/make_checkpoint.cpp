@@ -146,7 +146,8 @@ Json quantization_config_of(const std::string& form) {
       {"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "token"}, {"dynamic", true}};
   const Json fixed = {{"num_bits", 8}, {"type", "int"}, {"symmetric", false}, {"strategy", "tensor"}};
   const Json input = form == "int8-dynamic" ? dynamic : form == "int8-static" ? fixed : Json();
-  Json config = {{"quant_method", "compressed-tensors"}, {"ignore", Json::array()}};
+  Json config = {
+      {"quant_method", "compressed-tensors"}, {"quantization_status", "compressed"}, {"ignore", Json::array()}};
   config["format"] = form == "int4" ? "pack-quantized" : "int-quantized";
   config["config_groups"]["group_0"] = scheme("Linear", input);
   if (form == "int4") {

@@ -50,6 +50,22 @@ struct Dot {
 
 // clang-format off
 #include "kernels/linear_int8_tiles.inc"
+#include "kernels/vector_avx2.inc"
+#include "kernels/vector_math.inc"
+// clang-format on
+
+inline void store_codes(int8_t* to, Vec v, int64_t n) {
+  const __m256i whole = _mm256_cvtps_epi32(_mm256_and_ps(v, _mm256_cmp_ps(v, v, _CMP_ORD_Q)));
+  const __m128i halves = _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  const int64_t codes = _mm_cvtsi128_si64(_mm_packs_epi16(halves, halves));
+  if (n >= kLanes) {
+    __builtin_memcpy(to, &codes, sizeof codes);
+  } else {
+    __builtin_memcpy(to, &codes, static_cast<size_t>(n));
+  }
+}
+
+// clang-format off
 #include "kernels/linear_int8_round.inc"
 // clang-format on
 }  // namespace

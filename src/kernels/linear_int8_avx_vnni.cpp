@@ -14,11 +14,9 @@ namespace {
 // clang-format off
 #include "kernels/linear_int8_avx_vnni.inc"
 #include "kernels/linear_int8_tiles.inc"
-#include "kernels/linear_int8_round.inc"
 // clang-format on
 }  // namespace
 
-void round_input(const RoundInputArgs& args) noexcept { round_rows(args); }
 void linear_int8(const LinearInt8Args& args) noexcept { multiply_in_int32(args); }
 
 }  // namespace duan::kernels::avx_vnni

@@ -7,13 +7,11 @@ namespace duan::kernels {
 
 #if defined(__x86_64__)
 namespace avx512_vnni {
-void round_input(const RoundInputArgs& args) noexcept;
 void linear_int8(const LinearInt8Args& args) noexcept;
-}  // namespace avx512_vnni
+}
 namespace avx_vnni {
-void round_input(const RoundInputArgs& args) noexcept;
 void linear_int8(const LinearInt8Args& args) noexcept;
-}  // namespace avx_vnni
+}
 namespace avx2 {
 void round_input(const RoundInputArgs& args) noexcept;
 void linear_int8(const LinearInt8Args& args) noexcept;

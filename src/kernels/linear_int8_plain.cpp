@@ -21,6 +21,22 @@ inline void widen(const void* codes, int64_t k, int16_t* __restrict out) {
 constexpr int64_t kRows = 8, kColumns = 8;
 
 // clang-format off
+#include "kernels/vector_plain.inc"
+#include "kernels/vector_math.inc"
+// clang-format on
+
+inline void store_codes(int8_t* to, Vec v, int64_t n) {
+  typedef int8_t Codes __attribute__((vector_size(4)));
+  const Ints whole = __builtin_convertvector(choose_lanes(v == v, v, zero()), Ints);
+  const Codes codes = __builtin_convertvector(whole, Codes);
+  if (n >= kLanes) {
+    __builtin_memcpy(to, &codes, sizeof codes);
+  } else {
+    __builtin_memcpy(to, &codes, static_cast<size_t>(n));
+  }
+}
+
+// clang-format off
 #include "kernels/linear_int8_round.inc"
 // clang-format on
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 
 #include "base/atomic_file.h"
 #include "base/json.h"
@@ -55,17 +56,15 @@ struct Form {
   int64_t group_size;  // 0: int8 codes with one scale a row
   bool zero_points;    // of weights
   const char* input;   // "none" | "dynamic" | "fixed"
-  double reference_rel_l2;
 };
 
-// The reference engine sums in another order, so that a rounded input may flip to the neighbouring code.
-constexpr Form kForms[] = {{"int8, weights alone", 8, 0, false, "none", 1e-5},
-                           {"int8, dynamic inputs", 8, 0, false, "dynamic", 2e-2},
-                           {"int8, static inputs", 8, 0, false, "fixed", 2e-2},
-                           {"int4 in groups of 16", 4, 16, false, "none", 1e-5},
-                           {"int4 in groups of 16, asymmetric", 4, 16, true, "none", 1e-5},
-                           {"int4 in groups of 4, asymmetric", 4, 4, true, "none", 1e-5},
-                           {"int8 in groups of 16, asymmetric", 8, 16, true, "none", 1e-5}};
+constexpr Form kForms[] = {{"int8, weights alone", 8, 0, false, "none"},
+                           {"int8, dynamic inputs", 8, 0, false, "dynamic"},
+                           {"int8, static inputs", 8, 0, false, "fixed"},
+                           {"int4 in groups of 16", 4, 16, false, "none"},
+                           {"int4 in groups of 16, asymmetric", 4, 16, true, "none"},
+                           {"int4 in groups of 4, asymmetric", 4, 4, true, "none"},
+                           {"int8 in groups of 16, asymmetric", 8, 16, true, "none"}};
 
 struct Tensor {
   checkpoint::TensorSpec spec;
@@ -79,7 +78,8 @@ Tensor tensor(const std::string& name, DType dtype, const Shape& shape, const st
 }
 
 // The matrix as codes, scales and zero points; embeddings too, and the head's input where it is tied to them.
-void add_matrix(const Form& form, const std::string& module, const Weight& weight, std::vector<Tensor>& out) {
+void add_matrix(const Form& form, const std::string& module, const Weight& weight, bool tied,
+                std::vector<Tensor>& out) {
   const int64_t rows = weight.rows(), columns = weight.columns();
   const int64_t size = form.group_size == 0 ? columns : form.group_size, groups = columns / size;
   const int middle = 1 << (form.bits - 1), per_word = 32 / form.bits;
@@ -112,7 +112,9 @@ void add_matrix(const Form& form, const std::string& module, const Weight& weigh
   if (form.group_size == 0) {
     out.push_back(tensor(module + ".weight", DType::i8, {rows, columns}, codes));
     if (std::string_view(form.input) == "fixed") {
-      const std::string reader = module == "model.embed_tokens" ? "lm_head" : module;
+      const bool embedding = module == "model.embed_tokens";
+      if (embedding && !tied) return;
+      const std::string reader = embedding ? "lm_head" : module;
       out.push_back(tensor<float>(reader + ".input_scale", DType::f32, {1}, {0.04f}));
       out.push_back(tensor<int8_t>(reader + ".input_zero_point", DType::i8, {1}, {-5}));
     }
@@ -137,6 +139,7 @@ Json quantization_config(const Form& form) {
     input["strategy"] = dynamic ? "token" : "tensor";
   }
   return {{"quant_method", "compressed-tensors"},
+          {"quantization_status", "compressed"},
           {"format", form.group_size == 0 ? "int-quantized" : "pack-quantized"},
           {"ignore", Json::array()},
           {"config_groups",
@@ -152,7 +155,7 @@ models::Model quantized_model(const Form& form, const char* source, const std::f
   for (const ir::WeightInfo& info : model.graph.weights) {
     const Weight weight = model.checkpoint.weight(info.name, info.shape);
     if (info.shape.size() == 2) {
-      add_matrix(form, info.name.substr(0, info.name.rfind('.')), weight, tensors);
+      add_matrix(form, info.name.substr(0, info.name.rfind('.')), weight, model.config.tie_word_embeddings, tensors);
       continue;
     }
     std::vector<float> values(static_cast<size_t>(weight.columns()));
@@ -178,6 +181,8 @@ std::vector<int64_t> some_ids(const models::Model& model) {
 }
 
 TEST(Quantized, TheNativeEngineAgreesWithTheReferenceInEveryForm) {
+  // In the reference's order of sums, or rounded inputs would flip to neighbouring codes where a last bit decides.
+  ASSERT_EQ(setenv("DUAN_KERNEL", "linear:ref,rows:ref,attention:ref", 1), 0);
   for (const char* source : {"qwen3-tied", "qwen3-untied"}) {
     for (const Form& form : kForms) {
       const test::TemporaryDir temporary;
@@ -195,9 +200,10 @@ TEST(Quantized, TheNativeEngineAgreesWithTheReferenceInEveryForm) {
         difference += std::pow(actual[i] - expected[i], 2);
         size += std::pow(expected[i], 2);
       }
-      EXPECT_LE(std::sqrt(difference / size), form.reference_rel_l2) << source << ", " << form.name;
+      EXPECT_LE(std::sqrt(difference / size), 1e-5) << source << ", " << form.name;
     }
   }
+  unsetenv("DUAN_KERNEL");
 }
 
 TEST(Quantized, ResultsDoNotDependOnThreadsOrChunks) {

@@ -175,7 +175,7 @@ void measure_linear_int8(int64_t rows, int64_t k, int64_t n, ThreadPool& pool, c
             pool.run([&](int index) {
               const auto [first, last] = ThreadPool::split(n, 4, index, pool.threads());
               kernel.run({reinterpret_cast<const int8_t*>(x.data()), x_scales.data(), 0, weights.data() + copy * n * k,
-                          w_scales.data(), nullptr, nullptr, y.data(), n, rows, first, last, k, false});
+                          w_scales.data(), nullptr, y.data(), n, rows, first, last, k, false});
             });
           }
         },

@@ -162,7 +162,7 @@ class Planner {
     if (scheme.rounding != InputRounding::none) {
       const RoundedInput input = rounded_input(node.inputs[0], scheme);
       result.in = input.codes;
-      result.product = Int8Product{&kernels::select_linear_int8(), int8_rows(result.weight), input.scales};
+      result.product = Int8Product{&kernels::select_linear_int8(), int8_row_scales(result.weight), input.scales};
       return result;
     }
     result.in = float_input(node.inputs[0]);

@@ -65,7 +65,7 @@ struct DequantizedProduct {  // a few rows at a time made plain in a scratch buf
 };
 struct Int8Product {  // codes times codes
   const kernels::LinearInt8Kernel* kernel;
-  Int8Rows rows;
+  std::vector<float> w_scales;
   BufferId x_scales;
 };
 

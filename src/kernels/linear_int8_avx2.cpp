@@ -31,8 +31,10 @@ struct Dot {
     __builtin_memcpy(codes, p, static_cast<size_t>(n));
     return weights(codes);
   }
-  static void put(int16_t* packed, const int8_t* x, int64_t n) {
-    _mm256_store_si256(reinterpret_cast<__m256i*>(packed), n >= kStep ? weights(x) : weights_part(x, n));
+  static void put(int16_t* packed, const int8_t* x, int64_t n, int32_t zero_point) {
+    const __m256i codes = n >= kStep ? weights(x) : weights_part(x, n);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(packed),
+                       _mm256_sub_epi16(codes, _mm256_set1_epi16(static_cast<int16_t>(zero_point))));
   }
   static __m256i row(const int16_t* packed) { return _mm256_load_si256(reinterpret_cast<const __m256i*>(packed)); }
   static Sum step(Sum sum, __m256i x, Weights w) {

@@ -13,9 +13,9 @@ inline int32_t dot(const int16_t* x, const int16_t* w, int64_t k) {
   return sum;
 }
 
-inline void widen(const void* codes, int64_t k, int16_t* __restrict out) {
+inline void widen(const void* codes, int64_t k, int zero_point, int16_t* __restrict out) {
   const int8_t* from = static_cast<const int8_t*>(codes);
-  for (int64_t i = 0; i < k; ++i) out[i] = from[i];
+  for (int64_t i = 0; i < k; ++i) out[i] = static_cast<int16_t>(from[i] - zero_point);
 }
 
 constexpr int64_t kRows = 8, kColumns = 8;
@@ -53,17 +53,15 @@ void linear_int8(const LinearInt8Args& args) noexcept {
       int32_t sums[kRows][kColumns] = {};
       for (int64_t at = 0; at < args.k; at += kBlock) {
         const int64_t length = args.k - at < kBlock ? args.k - at : kBlock;
-        for (int64_t m = 0; m < rows; ++m) widen(args.x + (m0 + m) * args.k + at, length, x[m]);
+        for (int64_t m = 0; m < rows; ++m) widen(args.x + (m0 + m) * args.k + at, length, args.x_zero_point, x[m]);
         for (int64_t n = 0; n < columns; ++n) {
-          widen(args.w + (n0 + n) * args.k + at, length, w);
+          widen(args.w + (n0 + n) * args.k + at, length, 0, w);
           for (int64_t m = 0; m < rows; ++m) sums[m][n] += dot(x[m], w, length);
         }
       }
       for (int64_t m = 0; m < rows; ++m) {
         for (int64_t n = 0; n < columns; ++n) {
-          int32_t sum = sums[m][n];
-          if (args.x_zero_point != 0) sum -= args.x_zero_point * args.w_sums[n0 + n];
-          float value = static_cast<float>(sum) * (args.x_scales[m0 + m] * args.w_scales[n0 + n]);
+          float value = static_cast<float>(sums[m][n]) * (args.x_scales[m0 + m] * args.w_scales[n0 + n]);
           if (args.bias != nullptr) value += args.bias[n0 + n];
           float& y = args.y[(m0 + m) * args.y_stride + n0 + n];
           y = args.accumulate ? y + value : value;

@@ -6,8 +6,10 @@
 #include <cstdlib>
 
 #include "base/atomic_file.h"
+#include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/writer.h"
+#include "engine/int8_rows.h"
 #include "engine/plan.h"
 #include "eval/compare.h"
 #include "support/models.h"
@@ -229,6 +231,14 @@ TEST(Quantized, ResultsDoNotDependOnThreadsOrChunks) {
       }
     }
   }
+}
+
+TEST(Quantized, RefusesRowsTooLongForASumIn32Bits) {
+  const std::vector<float> scales = {0.5f};
+  const std::vector<std::byte> codes(70000);
+  const Int8Channel format{codes.data(), {DType::f32, reinterpret_cast<const std::byte*>(scales.data())}, {}};
+  EXPECT_THROW(engine::int8_row_scales({"w", {1, 70000}, format}), Error);
+  EXPECT_EQ(engine::int8_row_scales({"w", {1, 65536}, format}), scales);
 }
 
 TEST(Quantized, ProductsThatShareAnInputRoundItOnce) {

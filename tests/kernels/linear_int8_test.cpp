@@ -82,22 +82,14 @@ struct Product {
         x_scales(sizes.rows, DType::f32, random, guard),
         w_scales(sizes.columns, DType::f32, random, guard),
         bias(sizes.columns, DType::f32, random, guard),
-        before(sizes.rows * y_stride, DType::f32, random),
-        sums(static_cast<size_t>(sizes.columns), guard) {
+        before(sizes.rows * y_stride, DType::f32, random) {
     for (int8_t& c : x.span()) c = code(x_codes, random);
     for (std::byte& c : w.span()) c = static_cast<std::byte>(code(w_codes, random));
-    for (int64_t n = 0; n < sizes.columns; ++n) {
-      sums[static_cast<size_t>(n)] = 0;
-      for (int64_t i = 0; i < sizes.k; ++i) {
-        sums[static_cast<size_t>(n)] += static_cast<int8_t>(w.data()[n * sizes.k + i]);
-      }
-    }
     args = {.x = x.data(),
             .x_scales = reinterpret_cast<const float*>(x_scales.data()),
             .x_zero_point = zero_point,
             .w = w.data(),
             .w_scales = reinterpret_cast<const float*>(w_scales.data()),
-            .w_sums = zero_point == 0 ? nullptr : sums.data(),
             .bias = random.chance(0.5) ? reinterpret_cast<const float*>(bias.data()) : nullptr,
             .y = nullptr,
             .y_stride = y_stride,
@@ -133,7 +125,6 @@ struct Product {
   Guarded<int8_t> x;
   Guarded<std::byte> w;
   Operand x_scales, w_scales, bias, before;
-  Guarded<int32_t> sums;
   LinearInt8Args args;
 };
 

@@ -13,7 +13,9 @@
 #include "base/json.h"
 #include "benchmarks/machine.h"
 #include "kernels/attention.h"
+#include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
 namespace duan::bench {
@@ -55,7 +57,7 @@ class Report {
                         {"percent_of_limit", percent}});
       return;
     }
-    fmt::print("{:<10} {:<12} {:<34} {:>10.1f} us {:>9.1f} {:<7} {:>5.1f} %\n", operation, kernel, shape, seconds * 1e6,
+    fmt::print("{:<11} {:<12} {:<34} {:>10.1f} us {:>9.1f} {:<7} {:>5.1f} %\n", operation, kernel, shape, seconds * 1e6,
                rate, unit, percent);
     std::fflush(stdout);
   }
@@ -66,6 +68,7 @@ class Report {
                         {"threads", options_.threads},
                         {"fp32_flops", machine.peaks.fp32},
                         {"bf16_flops", machine.peaks.bf16},
+                        {"int8_ops", machine.peaks.int8},
                         {"read_bytes_per_second", machine.bandwidth},
                         {"results", lines_}};
     fmt::print("{}\n", whole.dump(2));
@@ -147,6 +150,130 @@ void measure_linears(ThreadPool& pool, const Machine& machine, const Options& op
     measure_linear({kBf16, kBf16, rows, 6144, 2048}, pool, machine, options, report);  // down
   }
   measure_linear({kBf16, kBf16, 1, 2048, 151936}, pool, machine, options, report);  // the head
+}
+
+std::vector<std::byte> random_bytes(int64_t count) {
+  std::vector<std::byte> bytes(static_cast<size_t>(count));
+  std::minstd_rand random(2);
+  for (std::byte& byte : bytes) byte = static_cast<std::byte>(random() >> 8);
+  return bytes;
+}
+
+void measure_linear_int8(int64_t rows, int64_t k, int64_t n, ThreadPool& pool, const Machine& machine,
+                         const Options& options, Report& report) {
+  const int64_t copies = rows < 64 ? std::max<int64_t>(1, (int64_t{256} << 20) / (n * k)) : 1;
+  const std::vector<std::byte> weights = random_bytes(copies * n * k), x = random_bytes(rows * k);
+  const std::vector<float> x_scales(static_cast<size_t>(rows), 0.01f), w_scales(static_cast<size_t>(n), 0.01f);
+  std::vector<float> y(static_cast<size_t>(rows * n));
+  for (const kernels::LinearInt8Kernel& kernel : kernels::linear_int8_kernels()) {
+    const std::string_view name = kernel.name;
+    const bool slow = name == "ref" || (name == "plain" && rows > 64);
+    if (!isa_allowed(kernel.needs) || (slow && !options.slow)) continue;
+    const double seconds = best_seconds(
+        [&] {
+          for (int64_t copy = 0; copy < copies; ++copy) {
+            pool.run([&](int index) {
+              const auto [first, last] = ThreadPool::split(n, 4, index, pool.threads());
+              kernel.run({reinterpret_cast<const int8_t*>(x.data()), x_scales.data(), 0, weights.data() + copy * n * k,
+                          w_scales.data(), nullptr, y.data(), n, rows, first, last, k, false});
+            });
+          }
+        },
+        options.runs);
+    const double each = seconds / static_cast<double>(copies);
+    const std::string text = fmt::format("{}x{}x{} I8 x I8", rows, k, n);
+    if (rows == 1) {
+      report.add("linear_int8", kernel.name, text, each, static_cast<double>(n * k), "GB/s", machine.bandwidth);
+    } else {
+      const double limit = machine.peaks.int8;
+      report.add("linear_int8", kernel.name, text, each, 2.0 * static_cast<double>(rows * n * k), "Gop/s", limit);
+    }
+  }
+}
+
+// One thread rounds the input of a decoded row, and of a chunk; rates count the bytes read and written.
+void measure_round_input(const Options& options, Report& report) {
+  constexpr int64_t kHidden = 2048;
+  const std::vector<std::byte> x = random_elements(512 * kHidden, DType::f32);
+  std::vector<int8_t> codes(512 * kHidden);
+  std::vector<float> scales(512);
+  for (const kernels::LinearInt8Kernel& kernel : kernels::linear_int8_kernels()) {
+    if (!isa_allowed(kernel.needs) || (std::string_view(kernel.name) == "ref" && !options.slow)) continue;
+    for (const int64_t rows : {1, 512}) {
+      const double seconds = best_seconds(
+          [&] {
+            kernel.round_input({reinterpret_cast<const float*>(x.data()),
+                                kHidden,
+                                rows,
+                                kHidden,
+                                {InputRounding::dynamic, 0, 0},
+                                codes.data(),
+                                scales.data()});
+          },
+          options.runs * 20);
+      report.add("round_input", kernel.name, fmt::format("{} rows of {}", rows, kHidden), seconds,
+                 static_cast<double>(rows * kHidden * 5), "GB/s", 0);
+    }
+  }
+}
+
+void measure_linear_int8s(ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
+  for (const int64_t rows : {1, 32, 512}) measure_linear_int8(rows, 2048, 6144, pool, machine, options, report);
+  for (const int64_t rows : {1, 512}) measure_linear_int8(rows, 6144, 2048, pool, machine, options, report);
+  measure_linear_int8(1, 2048, 151936, pool, machine, options, report);
+  measure_round_input(options, report);
+}
+
+// Weights in few bits made plain a few rows at a time, and multiplied by one row without that. Rates count stored
+// bytes.
+void measure_quantized(const char* name, const WeightFormat& stored, int64_t k, int64_t n, int64_t row_bytes,
+                       ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
+  constexpr int64_t kRows = 16;
+  const Weight weight{"w", {n, k}, stored};
+  const std::vector<std::byte> x = random_elements(k, DType::f32);
+  std::vector<float> out(static_cast<size_t>(kRows * k * pool.threads())), y(static_cast<size_t>(n));
+  const auto measure = [&](const char* operation, const char* kernel,
+                           const std::function<void(int64_t, int64_t, int)>& work) {
+    const double seconds = best_seconds(
+        [&] {
+          pool.run([&](int index) {
+            const auto [first, last] = ThreadPool::split(n, kRows, index, pool.threads());
+            work(first, last, index);
+          });
+        },
+        options.runs);
+    report.add(operation, kernel, fmt::format("{}x{} {}", k, n, name), seconds, static_cast<double>(n * row_bytes),
+               "GB/s", machine.bandwidth);
+  };
+  for (const kernels::DequantizeKernel& kernel : kernels::dequantize_kernels()) {
+    if (!isa_allowed(kernel.needs) || (std::string_view(kernel.name) == "ref" && !options.slow)) continue;
+    measure("dequantize", kernel.name, [&](int64_t first, int64_t last, int index) {
+      for (int64_t row = first; row < last; row += kRows) {
+        kernel.run({&weight, row, std::min(row + kRows, last), out.data() + index * kRows * k, DType::f32});
+      }
+    });
+  }
+  for (const LinearKernel& kernel : kernels::linear_kernels()) {
+    if (!isa_allowed(kernel.needs) || kernel.row == nullptr) continue;
+    measure("linear row", kernel.name, [&](int64_t first, int64_t last, int) {
+      kernel.row({x.data(), DType::f32, k, nullptr, DType::f32, nullptr, y.data(), n, 1, first, last, k, false},
+                 kernels::code_groups(weight));
+    });
+  }
+}
+
+void measure_quantizeds(ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
+  constexpr int64_t kColumns = 2048, kRows = 98304, kGroup = 128;  // 100 to 200 MB: in no cache
+  const std::vector<std::byte> codes = random_bytes(kRows * kColumns);
+  const std::vector<std::byte> scales = random_elements(kRows * kColumns / kGroup, DType::bf16);
+  const Dense dense{DType::bf16, scales.data()};
+  const int64_t int4_bytes = kColumns / 2 + kColumns / kGroup * 2;
+  measure_quantized("int4 in groups of 128", IntGroup{4, kGroup, codes.data(), dense, nullptr}, kColumns, kRows,
+                    int4_bytes, pool, machine, options, report);
+  measure_quantized("int4, asymmetric", IntGroup{4, kGroup, codes.data(), dense, codes.data()}, kColumns, kRows,
+                    int4_bytes + kColumns / kGroup / 2, pool, machine, options, report);
+  measure_quantized("int8 per channel", Int8Channel{codes.data(), dense, {}}, kColumns, kRows, kColumns + 2, pool,
+                    machine, options, report);
 }
 
 // All heads of one layer of Qwen3-1.7B: 16 query heads over 8 kv heads of 128.
@@ -253,7 +380,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Measures the kernels on the shapes of Qwen3-1.7B beside what the machine can do."};
   app.add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 1024));
   app.add_option("--runs", options.runs, "runs per figure; the best counts")->check(CLI::Range(1, 1000));
-  app.add_option("--only", options.only, "linear | attention | rows");
+  app.add_option("--only", options.only, "linear | linear_int8 | dequantize | attention | rows");
   app.add_flag("--slow", options.slow, "also the portable kernels at 512 rows");
   app.add_flag("--json", options.json, "print JSON");
   CLI11_PARSE(app, argc, argv);
@@ -261,12 +388,15 @@ int main(int argc, char** argv) {
     ThreadPool pool(options.threads);
     const Machine machine = {register_peaks(pool), read_bandwidth(pool)};
     if (!options.json) {
-      fmt::print("{}, {} threads: fp32 {:.0f} GFLOP/s, bf16 {:.0f} GFLOP/s, read {:.1f} GB/s\n", cpu_model_name(),
-                 options.threads, machine.peaks.fp32 / 1e9, machine.peaks.bf16 / 1e9, machine.bandwidth / 1e9);
+      fmt::print("{}, {} threads: fp32 {:.0f} GFLOP/s, bf16 {:.0f} GFLOP/s, int8 {:.0f} Gop/s, read {:.1f} GB/s\n",
+                 cpu_model_name(), options.threads, machine.peaks.fp32 / 1e9, machine.peaks.bf16 / 1e9,
+                 machine.peaks.int8 / 1e9, machine.bandwidth / 1e9);
     }
     Report report(options);
     const auto wanted = [&](std::string_view name) { return options.only.empty() || options.only == name; };
     if (wanted("linear")) measure_linears(pool, machine, options, report);
+    if (wanted("linear_int8")) measure_linear_int8s(pool, machine, options, report);
+    if (wanted("dequantize")) measure_quantizeds(pool, machine, options, report);
     if (wanted("attention")) measure_attentions(pool, machine, options, report);
     if (wanted("rows")) measure_rows(options, report);
     report.finish(machine);

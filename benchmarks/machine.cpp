@@ -37,6 +37,19 @@ void multiply_add() {
     }
   }
 }
+void multiply_add_pairs() {
+  __m256i sums[kChains], factor = _mm256_set1_epi16(3);
+  DUAN_UNROLL
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm256_setzero_si256();
+  for (int64_t i = 0; i < kIterations; ++i) {
+    DUAN_UNROLL
+    for (int j = 0; j < kChains; ++j) {
+      asm volatile("" : "+x"(factor));  // or the product, always the same, would be made once
+      sums[j] = _mm256_add_epi32(sums[j], _mm256_madd_epi16(factor, factor));
+      asm volatile("" : "+x"(sums[j]));
+    }
+  }
+}
 }  // namespace
 }  // namespace duan::bench::avx2
 DUAN_TARGET_END
@@ -59,6 +72,46 @@ void multiply_add() {
 }
 }  // namespace
 }  // namespace duan::bench::avx512
+DUAN_TARGET_END
+
+DUAN_TARGET_BEGIN(DUAN_TARGET_AVX_VNNI)
+namespace duan::bench::avx_vnni {
+namespace {
+void multiply_add_bytes() {
+  __m256i sums[kChains];
+  const __m256i factor = _mm256_set1_epi8(3);
+  DUAN_UNROLL
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm256_setzero_si256();
+  for (int64_t i = 0; i < kIterations; ++i) {
+    DUAN_UNROLL
+    for (int j = 0; j < kChains; ++j) {
+      sums[j] = _mm256_dpbusd_avx_epi32(sums[j], factor, factor);
+      asm volatile("" : "+x"(sums[j]));
+    }
+  }
+}
+}  // namespace
+}  // namespace duan::bench::avx_vnni
+DUAN_TARGET_END
+
+DUAN_TARGET_BEGIN(DUAN_TARGET_AVX512_VNNI)
+namespace duan::bench::avx512_vnni {
+namespace {
+void multiply_add_bytes() {
+  __m512i sums[kChains];
+  const __m512i factor = _mm512_set1_epi8(3);
+  DUAN_UNROLL
+  for (int j = 0; j < kChains; ++j) sums[j] = _mm512_setzero_si512();
+  for (int64_t i = 0; i < kIterations; ++i) {
+    DUAN_UNROLL
+    for (int j = 0; j < kChains; ++j) {
+      sums[j] = _mm512_dpbusd_epi32(sums[j], factor, factor);
+      asm volatile("" : "+v"(sums[j]));
+    }
+  }
+}
+}  // namespace
+}  // namespace duan::bench::avx512_vnni
 DUAN_TARGET_END
 
 DUAN_TARGET_BEGIN(DUAN_TARGET_AVX512_BF16)
@@ -95,12 +148,19 @@ double operations_per_second(ThreadPool& pool, void (*loop)(), int width) {
 }  // namespace
 
 Peaks register_peaks(ThreadPool& pool) {
-  Peaks peaks = {0, 0};
+  Peaks peaks = {0, 0, 0};
 #if defined(__x86_64__)
   if (cpu_has(Isa::avx512)) {
     peaks.fp32 = operations_per_second(pool, avx512::multiply_add, 16);
   } else if (cpu_has(Isa::avx2)) {
     peaks.fp32 = operations_per_second(pool, avx2::multiply_add, 8);
+  }
+  if (cpu_has(Isa::avx512_vnni)) {
+    peaks.int8 = operations_per_second(pool, avx512_vnni::multiply_add_bytes, 64);
+  } else if (cpu_has(Isa::avx_vnni)) {
+    peaks.int8 = operations_per_second(pool, avx_vnni::multiply_add_bytes, 32);
+  } else if (cpu_has(Isa::avx2)) {
+    peaks.int8 = operations_per_second(pool, avx2::multiply_add_pairs, 16);
   }
   if (cpu_has(Isa::avx512_bf16)) peaks.bf16 = operations_per_second(pool, avx512_bf16::multiply_add, 32);
 #else

@@ -45,9 +45,10 @@ inline double read_bandwidth(ThreadPool& pool, size_t bytes = size_t{512} << 20,
 }
 
 // Operations per second of independent multiply-adds in registers on `threads` threads: fp32 FMA in the widest set this
-// processor has, and products of bf16 pairs (0 where it has none).
+// processor has, products of bf16 pairs (0 where it has none), and products of int8 codes as the kernels of the widest
+// set make them: vpdpbusd, or vpmaddwd and vpaddd on widened codes.
 struct Peaks {
-  double fp32, bf16;
+  double fp32, bf16, int8;
 };
 Peaks register_peaks(ThreadPool& pool);
 

@@ -1,5 +1,6 @@
 // Writes a checkpoint folder with random weights: the sizes of a real model without its download, for measurements of
-// speed and memory. Matrices are N(0, 0.02), norms 1 +- 0.05, all bf16; the same arguments give the same bytes.
+// speed and memory. Matrices are N(0, 0.02), norms 1 +- 0.05, all bf16; with --quantize, matrices are random codes in
+// the layout of compressed-tensors instead. The same arguments give the same bytes.
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -7,6 +8,7 @@
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
+#include <numeric>
 #include <optional>
 #include <string>
 #include <thread>
@@ -99,6 +101,73 @@ std::vector<TensorSpec> tensors_of(const ModelConfig& c) {
   return out;
 }
 
+constexpr int64_t kGroup = 128;  // columns that share a scale with int4
+
+bool is_matrix(const TensorSpec& tensor) { return tensor.shape.size() == 2; }
+
+// int8: one scale a row, for every matrix. int4: symmetric groups, for every matrix but the embedding and the head.
+std::vector<TensorSpec> quantized_tensors(const std::vector<TensorSpec>& tensors, const std::string& form, bool tied) {
+  std::vector<TensorSpec> out;
+  const auto input = [&](const std::string& module) {
+    out.push_back({module + ".input_scale", DType::bf16, {1}});
+    out.push_back({module + ".input_zero_point", DType::i8, {1}});
+  };
+  for (const TensorSpec& tensor : tensors) {
+    const bool embedding = tensor.name.find("embed_tokens") != std::string::npos;
+    const bool int4 = form == "int4";
+    if (!is_matrix(tensor) || (int4 && (embedding || tensor.name.starts_with("lm_head")))) {
+      out.push_back(tensor);
+      continue;
+    }
+    const std::string module = tensor.name.substr(0, tensor.name.rfind('.'));
+    const int64_t rows = tensor.shape[0], columns = tensor.shape[1];
+    if (int4) {
+      if (columns % kGroup != 0) throw Error(fmt::format("rows of {} are no whole groups of {}", columns, kGroup));
+      out.push_back({module + ".weight_packed", DType::i32, {rows, columns / 8}});
+      out.push_back({module + ".weight_scale", DType::bf16, {rows, columns / kGroup}});
+      out.push_back({module + ".weight_shape", DType::i64, {2}});
+      continue;
+    }
+    out.push_back({tensor.name, DType::i8, tensor.shape});
+    out.push_back({module + ".weight_scale", DType::bf16, {rows, 1}});
+    if (form == "int8-static" && (!embedding || tied)) input(embedding ? "lm_head" : module);
+  }
+  return out;
+}
+
+Json quantization_config_of(const std::string& form) {
+  const auto scheme = [&](const char* target, const Json& input) -> Json {
+    Json weights = {{"num_bits", form == "int4" ? 4 : 8}, {"symmetric", true}, {"type", "int"}};
+    weights["strategy"] = form == "int4" ? "group" : "channel";
+    if (form == "int4") weights["group_size"] = kGroup;
+    return {{"targets", {target}}, {"weights", weights}, {"input_activations", input}};
+  };
+  const Json dynamic = {
+      {"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "token"}, {"dynamic", true}};
+  const Json fixed = {{"num_bits", 8}, {"type", "int"}, {"symmetric", false}, {"strategy", "tensor"}};
+  const Json input = form == "int8-dynamic" ? dynamic : form == "int8-static" ? fixed : Json();
+  Json config = {
+      {"quant_method", "compressed-tensors"}, {"quantization_status", "compressed"}, {"ignore", Json::array()}};
+  config["format"] = form == "int4" ? "pack-quantized" : "int-quantized";
+  config["config_groups"]["group_0"] = scheme("Linear", input);
+  if (form == "int4") {
+    config["ignore"].push_back("lm_head");
+  } else {
+    config["config_groups"]["group_1"] = scheme("Embedding", Json());
+  }
+  return config;
+}
+
+// The elements of a tensor that is not random: the shape of packed codes, which stand two places before it, or what
+// describes a rounded input. Empty for the others.
+std::vector<int64_t> constant(const std::vector<TensorSpec>& tensors, size_t index) {
+  const std::string& name = tensors[index].name;
+  if (name.ends_with(".weight_shape")) return {tensors[index - 2].shape[0], tensors[index - 2].shape[1] * 8};
+  if (name.ends_with(".input_scale")) return {float_to_bf16(0.05f)};
+  if (name.ends_with(".input_zero_point")) return {3};
+  return {};
+}
+
 // The number i of a stream: splitmix64, so that any part of a tensor can be made by any thread.
 uint64_t random_bits(uint64_t seed, uint64_t i) {
   uint64_t z = seed + (i + 1) * 0x9E3779B97F4A7C15u;
@@ -132,16 +201,29 @@ void fill(const std::vector<uint16_t>& table, uint64_t seed, int64_t first, int6
   }
 }
 
-void write_weights(const std::filesystem::path& file, const ModelConfig& config, uint64_t seed, int threads) {
-  const std::vector<TensorSpec> tensors = tensors_of(config);
+void write_weights(const std::filesystem::path& file, const std::vector<TensorSpec>& tensors, uint64_t seed,
+                   int threads) {
   const std::vector<uint16_t> normal = normal_table(0, 0.02), around_one = normal_table(1, 0.05);
-  constexpr int64_t kPiece = 4 << 20;  // elements a thread makes at a time
+  // So that code times scale has the deviation of the other weights.
+  const std::vector<uint16_t> channel_scales = normal_table(2.7e-4, 1e-5), group_scales = normal_table(4.3e-3, 2e-4);
+  std::vector<uint16_t> codes(1 << 16);
+  std::iota(codes.begin(), codes.end(), uint16_t{0});
+  constexpr int64_t kPiece = 4 << 20;  // pairs of bytes a thread makes at a time
   std::vector<std::vector<uint16_t>> pieces(static_cast<size_t>(threads), std::vector<uint16_t>(kPiece));
   double written = 0;
   const auto source = [&](size_t index, const ByteSink& sink) {
     const TensorSpec& tensor = tensors[index];
-    const std::vector<uint16_t>& table = tensor.name.ends_with("norm.weight") ? around_one : normal;
-    const int64_t count = *element_count(tensor.shape);
+    if (const std::vector<int64_t> values = constant(tensors, index); !values.empty()) {
+      for (const int64_t value : values) sink(std::as_bytes(std::span(&value, 1)).first(dtype_size(tensor.dtype)));
+      return;
+    }
+    const bool scales = tensor.name.ends_with(".weight_scale");
+    const std::vector<uint16_t>& table = !is_float(tensor.dtype)                ? codes
+                                         : scales && tensor.shape[1] == 1       ? channel_scales
+                                         : scales                               ? group_scales
+                                         : tensor.name.ends_with("norm.weight") ? around_one
+                                                                                : normal;
+    const int64_t count = *element_count(tensor.shape) * static_cast<int64_t>(dtype_size(tensor.dtype)) / 2;
     const uint64_t stream = random_bits(seed, index);
     for (int64_t first = 0; first < count; first += kPiece * threads) {
       std::vector<std::jthread> workers;
@@ -203,6 +285,9 @@ int main(int argc, char** argv) {
   size("--vocab", s.vocab);
   size("--positions", s.positions);
   app.add_option("--rope-theta", s.rope_theta)->excludes(preset)->capture_default_str();
+  std::string form;
+  app.add_option("--quantize", form, "matrices as random codes")
+      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "int4"}));
   app.add_flag("--untied", untied, "store an lm_head of its own");
   app.add_option("--tokenizer", tokenizer, "folder to copy the tokenizer files from")->check(CLI::ExistingDirectory);
   app.add_option("--seed", seed)->capture_default_str();
@@ -215,9 +300,14 @@ int main(int argc, char** argv) {
     }
     const auto begin = std::chrono::steady_clock::now();
     std::filesystem::create_directories(out);
-    const Json config = config_of(s, model_type, !untied);
+    Json config = config_of(s, model_type, !untied);
     const ModelConfig checked = parse_config(config, "the sizes given");
-    write_weights(out / "model.safetensors", checked, seed, threads);
+    std::vector<TensorSpec> tensors = tensors_of(checked);
+    if (!form.empty()) {
+      tensors = quantized_tensors(tensors, form, !untied);
+      config["quantization_config"] = quantization_config_of(form);
+    }
+    write_weights(out / "model.safetensors", tensors, seed, threads);
     write_file_atomically(out / "config.json", to_text(config, 2) + "\n");
     write_file_atomically(out / "generation_config.json", to_text(generation_config_of(config), 2) + "\n");
     if (tokenizer) copy_tokenizer(*tokenizer, out);

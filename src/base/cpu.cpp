@@ -13,13 +13,19 @@
 
 namespace duan {
 namespace {
-constexpr Isa kAll[] = {Isa::plain, Isa::avx2, Isa::avx512, Isa::avx512_bf16};
+constexpr Isa kAll[] = {Isa::plain, Isa::avx2, Isa::avx_vnni, Isa::avx512, Isa::avx512_vnni, Isa::avx512_bf16};
 
 #if defined(__x86_64__)
 // clang 14's __builtin_cpu_supports does not know f16c.
 bool cpu_has_f16c() {
   unsigned a = 0, b = 0, c = 0, d = 0;
   return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+
+// Nor does it know avxvnni: bit 4 of eax, leaf 7, subleaf 1.
+bool cpu_has_avx_vnni() {
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 1, &a, &b, &c, &d) != 0 && (a & 1u << 4) != 0;
 }
 #endif
 }  // namespace
@@ -30,8 +36,12 @@ std::string_view isa_name(Isa isa) {
       return "plain";
     case Isa::avx2:
       return "avx2";
+    case Isa::avx_vnni:
+      return "avx_vnni";
     case Isa::avx512:
       return "avx512";
+    case Isa::avx512_vnni:
+      return "avx512_vnni";
     case Isa::avx512_bf16:
       return "avx512_bf16";
   }
@@ -49,8 +59,12 @@ bool cpu_has(Isa isa) {
       return true;
     case Isa::avx2:
       return avx2;
+    case Isa::avx_vnni:
+      return avx2 && cpu_has_avx_vnni();
     case Isa::avx512:
       return avx512;
+    case Isa::avx512_vnni:
+      return avx512 && __builtin_cpu_supports("avx512vnni");
     case Isa::avx512_bf16:
       return avx512 && __builtin_cpu_supports("avx512bf16");
   }
@@ -68,7 +82,7 @@ bool isa_allowed(Isa isa) {
     if (isa_name(known) == cap) return isa <= known;
   }
   throw Error(fmt::format("\"{}\" is not an instruction set", printable(cap)), "DUAN_ISA",
-              "use plain, avx2, avx512 or avx512_bf16");
+              "use plain, avx2, avx_vnni, avx512, avx512_vnni or avx512_bf16");
 }
 
 std::vector<Isa> cpu_isas() {

@@ -8,14 +8,14 @@
 namespace duan {
 
 // Instruction sets kernels are written for, in ascending order of preference within one processor family.
-enum class Isa { plain, avx2, avx512, avx512_bf16 };
+enum class Isa { plain, avx2, avx_vnni, avx512, avx512_vnni, avx512_bf16 };
 
 std::string_view isa_name(Isa isa);
 
 // True if this processor and operating system run `isa`, whatever the user capped.
 bool cpu_has(Isa isa);
 
-// cpu_has, and not above the environment's DUAN_ISA (plain | avx2 | avx512 | avx512_bf16).
+// cpu_has, and not above the environment's DUAN_ISA (one of the names above).
 // Throws Error if DUAN_ISA is none of these.
 bool isa_allowed(Isa isa);
 

@@ -21,5 +21,7 @@
 #endif
 
 #define DUAN_TARGET_AVX2 "avx2,fma,f16c"
+#define DUAN_TARGET_AVX_VNNI "avx2,fma,f16c,avxvnni"
 #define DUAN_TARGET_AVX512 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl"
+#define DUAN_TARGET_AVX512_VNNI "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni"
 #define DUAN_TARGET_AVX512_BF16 "avx2,fma,f16c,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16"

@@ -7,12 +7,7 @@
 
 namespace duan::engine {
 
-struct Int8Rows {
-  std::vector<float> scales;  // [rows]
-  std::vector<int32_t> sums;  // [rows] of each row's codes; empty if the input's zero point is 0
-};
-
-// Of a weight stored as Int8Channel. Throws Error if its rows are too long for a sum in int32.
-Int8Rows int8_rows(const Weight& weight);
+// The scales [rows] of a weight stored as Int8Channel. Throws Error if its rows are too long for a sum in int32.
+std::vector<float> int8_row_scales(const Weight& weight);
 
 }  // namespace duan::engine

@@ -162,7 +162,7 @@ class Planner {
     if (scheme.rounding != InputRounding::none) {
       const RoundedInput input = rounded_input(node.inputs[0], scheme);
       result.in = input.codes;
-      result.product = Int8Product{&kernels::select_linear_int8(), int8_rows(result.weight), input.scales};
+      result.product = Int8Product{&kernels::select_linear_int8(), int8_row_scales(result.weight), input.scales};
       return result;
     }
     result.in = float_input(node.inputs[0]);
@@ -170,7 +170,10 @@ class Planner {
       result.product = DenseProduct{&kernels::select_linear(dense->dtype, x_dtype())};
       return result;
     }
-    result.product = DequantizedProduct{&kernels::select_dequantize(), &kernels::select_linear(x_dtype(), x_dtype())};
+    const kernels::LinearKernel& kernel = kernels::select_linear(x_dtype(), x_dtype());
+    const bool whole_groups = kernels::code_groups(result.weight).group_size % kernels::kRowGroup == 0;
+    const bool direct_row = kernel.row != nullptr && x_dtype() == DType::f32 && whole_groups;
+    result.product = DequantizedProduct{&kernels::select_dequantize(), &kernel, direct_row};
     plan_.scratch_bytes = std::max(
         plan_.scratch_bytes, kDequantizedRows * result.weight.columns() * static_cast<int64_t>(dtype_size(x_dtype())));
     return result;

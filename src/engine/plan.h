@@ -61,10 +61,11 @@ struct DenseProduct {  // rows of plain numbers, read where they lie
 struct DequantizedProduct {  // a few rows at a time made plain in a scratch buffer, then multiplied
   const kernels::DequantizeKernel* dequantize;
   const kernels::LinearKernel* kernel;
+  bool direct_row;  // a single row goes through kernel->row, which reads the codes
 };
 struct Int8Product {  // codes times codes
   const kernels::LinearInt8Kernel* kernel;
-  Int8Rows rows;
+  std::vector<float> w_scales;
   BufferId x_scales;
 };
 

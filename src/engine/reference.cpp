@@ -152,13 +152,12 @@ class ReferenceEngine final : public Engine {
                         .scheme = format.input,
                         .codes = codes.data(),
                         .scales = x_scales.data()});
-    const Int8Rows rows = int8_rows(w);
+    const std::vector<float> w_scales = int8_row_scales(w);
     kernel.run({.x = codes.data(),
                 .x_scales = x_scales.data(),
                 .x_zero_point = format.input.zero_point,
                 .w = format.codes,
-                .w_scales = rows.scales.data(),
-                .w_sums = rows.sums.data(),
+                .w_scales = w_scales.data(),
                 .bias = bias.empty() ? nullptr : bias.data(),
                 .y = output().data(),
                 .y_stride = w.rows(),

@@ -142,15 +142,20 @@ void Runner::run_part(const LinearPart& part, int64_t first, int64_t last, bool 
     int thread;
     void operator()(const DenseProduct& p) const {
       const auto& dense = std::get<Dense>(part.weight.format);
-      runner.multiply(part, *p.kernel, dense.data, dense.dtype, first, last, 0, accumulate);
+      p.kernel->run(runner.linear_args(part, dense.data, dense.dtype, first, last, 0, accumulate));
     }
     void operator()(const DequantizedProduct& p) const {
       const DType dtype = runner.buffer(part.in).dtype;
+      if (p.direct_row && runner.rows_ == 1) {
+        p.kernel->row(runner.linear_args(part, nullptr, dtype, first, last, 0, accumulate),
+                      kernels::code_groups(part.weight));
+        return;
+      }
       std::byte* rows = runner.dequantized_.data() + thread * runner.plan_.scratch_bytes;
       for (int64_t n = first; n < last; n += kDequantizedRows) {
         const int64_t end = std::min(n + kDequantizedRows, last);
         p.dequantize->run({.weight = &part.weight, .first = n, .last = end, .out = rows, .out_dtype = dtype});
-        runner.multiply(part, *p.kernel, rows, dtype, n, end, n, accumulate);
+        p.kernel->run(runner.linear_args(part, rows, dtype, n, end, n, accumulate));
       }
     }
     void operator()(const Int8Product& p) const { runner.multiply_int8(part, p, first, last, accumulate); }
@@ -159,22 +164,22 @@ void Runner::run_part(const LinearPart& part, int64_t first, int64_t last, bool 
 }
 
 // `w` holds the weight's rows from `origin` on.
-void Runner::multiply(const LinearPart& part, const kernels::LinearKernel& kernel, const std::byte* w, DType w_dtype,
-                      int64_t first, int64_t last, int64_t origin, bool accumulate) const {
+kernels::LinearArgs Runner::linear_args(const LinearPart& part, const std::byte* w, DType w_dtype, int64_t first,
+                                        int64_t last, int64_t origin, bool accumulate) const {
   const Buffer& x = buffer(part.in);
-  kernel.run({.x = data(part.in, 0),
-              .x_dtype = x.dtype,
-              .x_stride = x.width,
-              .w = w,
-              .w_dtype = w_dtype,
-              .bias = part.bias.empty() ? nullptr : part.bias.data() + origin,
-              .y = floats(part.out, 0) + origin,
-              .y_stride = buffer(part.out).width,
-              .rows = rows_,
-              .first = first - origin,
-              .last = last - origin,
-              .k = x.width,
-              .accumulate = accumulate});
+  return {.x = data(part.in, 0),
+          .x_dtype = x.dtype,
+          .x_stride = x.width,
+          .w = w,
+          .w_dtype = w_dtype,
+          .bias = part.bias.empty() ? nullptr : part.bias.data() + origin,
+          .y = floats(part.out, 0) + origin,
+          .y_stride = buffer(part.out).width,
+          .rows = rows_,
+          .first = first - origin,
+          .last = last - origin,
+          .k = x.width,
+          .accumulate = accumulate};
 }
 
 void Runner::multiply_int8(const LinearPart& part, const Int8Product& product, int64_t first, int64_t last,
@@ -184,8 +189,7 @@ void Runner::multiply_int8(const LinearPart& part, const Int8Product& product, i
                        .x_scales = floats(product.x_scales, 0),
                        .x_zero_point = format.input.zero_point,
                        .w = format.codes,
-                       .w_scales = product.rows.scales.data(),
-                       .w_sums = product.rows.sums.data(),
+                       .w_scales = product.w_scales.data(),
                        .bias = part.bias.empty() ? nullptr : part.bias.data(),
                        .y = floats(part.out, 0),
                        .y_stride = buffer(part.out).width,

@@ -6,6 +6,10 @@ namespace duan::kernels {
 namespace {
 
 constexpr DequantizeKernel kKernels[] = {
+#if defined(__x86_64__)
+    {"avx2", Isa::avx2, avx2::dequantize},
+#endif
+    {"plain", Isa::plain, plain::dequantize},
     {"ref", Isa::plain, ref::dequantize},
 };
 

@@ -5,6 +5,14 @@
 
 namespace duan::kernels {
 
+#if defined(__x86_64__)
+namespace avx2 {
+void dequantize(const DequantizeArgs& args) noexcept;
+}
+#endif
+namespace plain {
+void dequantize(const DequantizeArgs& args) noexcept;
+}
 namespace ref {
 void dequantize(const DequantizeArgs& args) noexcept;
 }

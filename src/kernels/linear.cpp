@@ -14,12 +14,12 @@ bool bf16_only(DType weight, DType x) { return weight == DType::bf16 && x == DTy
 
 constexpr LinearKernel kKernels[] = {
 #if defined(__x86_64__)
-    {"avx512_bf16", Isa::avx512_bf16, bf16_only, avx512_bf16::linear},
-    {"avx512", Isa::avx512, any_float, avx512::linear},
-    {"avx2", Isa::avx2, any_float, avx2::linear},
+    {"avx512_bf16", Isa::avx512_bf16, bf16_only, avx512_bf16::linear, nullptr},
+    {"avx512", Isa::avx512, any_float, avx512::linear, nullptr},
+    {"avx2", Isa::avx2, any_float, avx2::linear, avx2::linear_row},
 #endif
-    {"plain", Isa::plain, any_float, plain::linear},
-    {"ref", Isa::plain, any_float, linear_ref},
+    {"plain", Isa::plain, any_float, plain::linear, plain::linear_row},
+    {"ref", Isa::plain, any_float, linear_ref, nullptr},
 };
 
 std::vector<Candidate> candidates(DType weight, DType x) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/cpu.h"
+#include "kernels/code_groups.h"
 #include "kernels/select.h"
 #include "tensor/dtype.h"
 
@@ -30,11 +31,17 @@ struct LinearArgs {
   bool accumulate;      // y += instead of y =
 };
 
+// Columns of a quantized weight that share a scale come in multiples of this where a kernel's `row` takes them.
+inline constexpr int64_t kRowGroup = 8;
+
 struct LinearKernel {
   const char* name;
   Isa needs;
   bool (*fits)(DType weight, DType x);
   void (*run)(const LinearArgs& args) noexcept;
+  // One row of x in f32 times codes as they are stored, in place of args.w: y has the bits that `run` gives with the
+  // same rows made plain in f32 (dequantize.h). Takes groups of a multiple of kRowGroup; k > 0. nullptr: there is none.
+  void (*row)(const LinearArgs& args, const CodeGroups& w) noexcept;
 };
 
 std::span<const LinearKernel> linear_kernels();  // best first, the reference last

@@ -6,6 +6,12 @@ namespace duan::kernels {
 namespace {
 
 constexpr LinearInt8Kernel kKernels[] = {
+#if defined(__x86_64__)
+    {"avx512_vnni", Isa::avx512_vnni, avx2::round_input, avx512_vnni::linear_int8},
+    {"avx_vnni", Isa::avx_vnni, avx2::round_input, avx_vnni::linear_int8},
+    {"avx2", Isa::avx2, avx2::round_input, avx2::linear_int8},
+#endif
+    {"plain", Isa::plain, plain::round_input, plain::linear_int8},
     {"ref", Isa::plain, ref::round_input, ref::linear_int8},
 };
 

@@ -35,7 +35,6 @@ struct LinearInt8Args {
   int32_t x_zero_point;
   const std::byte* w;     // i8 [n_total, k], contiguous; any alignment
   const float* w_scales;  // [n_total]
-  const int32_t* w_sums;  // [n_total] sums of each row's codes; read only if x_zero_point is not 0
   const float* bias;      // [n_total] or nullptr
   float* y;               // element (m, n) at y[m * y_stride + n]
   int64_t y_stride;

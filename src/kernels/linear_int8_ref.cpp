@@ -37,9 +37,8 @@ void linear_int8(const LinearInt8Args& args) noexcept {
       const std::byte* w = args.w + n * args.k;
       int32_t sum = 0;
       for (int64_t k = 0; k < args.k; ++k) {
-        sum += static_cast<int32_t>(x[k]) * static_cast<int32_t>(static_cast<int8_t>(w[k]));
+        sum += (x[k] - args.x_zero_point) * static_cast<int32_t>(static_cast<int8_t>(w[k]));
       }
-      if (args.x_zero_point != 0) sum -= args.x_zero_point * args.w_sums[n];
       float value = static_cast<float>(sum) * (args.x_scales[m] * args.w_scales[n]);
       if (args.bias != nullptr) value += args.bias[n];
       float& y = args.y[m * args.y_stride + n];

@@ -8,11 +8,13 @@ namespace duan::kernels {
 void linear_ref(const LinearArgs& args) noexcept;
 namespace plain {
 void linear(const LinearArgs& args) noexcept;
-}
+void linear_row(const LinearArgs& args, const CodeGroups& w) noexcept;
+}  // namespace plain
 #if defined(__x86_64__)
 namespace avx2 {
 void linear(const LinearArgs& args) noexcept;
-}
+void linear_row(const LinearArgs& args, const CodeGroups& w) noexcept;
+}  // namespace avx2
 namespace avx512 {
 void linear(const LinearArgs& args) noexcept;
 }

@@ -29,7 +29,9 @@ TEST(Cpu, EveryProcessorRunsPlainCode) {
 
 TEST(Cpu, AWiderSetImpliesTheNarrowerOnes) {
   EXPECT_TRUE(!cpu_has(Isa::avx512_bf16) || cpu_has(Isa::avx512));
+  EXPECT_TRUE(!cpu_has(Isa::avx512_vnni) || cpu_has(Isa::avx512));
   EXPECT_TRUE(!cpu_has(Isa::avx512) || cpu_has(Isa::avx2));
+  EXPECT_TRUE(!cpu_has(Isa::avx_vnni) || cpu_has(Isa::avx2));
 }
 
 TEST(Cpu, ObeysTheCeilingOfTheEnvironment) {

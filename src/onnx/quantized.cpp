@@ -2,8 +2,8 @@
 //
 // int8 codes stand in the file as the checkpoint has them, [out, in], for the embedding to gather rows of and for the
 // head to multiply with; the transposition that a product needs is a node, made once when the model is loaded. Codes of
-// 4 bits are transposed here: loaders turn them slowly, if at all. Scales keep the checkpoint's dtype for the same
-// reason: half the bytes, and exactly its numbers.
+// 4 bits are transposed here: loaders turn them slowly, if at all. Scales keep the checkpoint's dtype: half the bytes,
+// and exactly its numbers.
 #include <fmt/format.h>
 
 #include <limits>

@@ -7,7 +7,7 @@ is left to be computed on floats; the logits of `duan compare`; chunks against t
 unmodified folder against ONNX Runtime itself.
 
 usage: onnx_quantized.py --duan build/release/bin/duan [--only WORD ...]
-Needs what onnx_goldens.py needs. Exits 1 if anything differs.
+Needs ml_dtypes and what onnx_goldens.py needs. Exits 1 if anything differs.
 """
 
 import argparse

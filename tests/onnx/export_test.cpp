@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
+#include "onnx/genai_config.h"
 #include "onnx/verify.h"
 #include "support/models.h"
 
@@ -35,6 +36,17 @@ TEST(Export, EveryFormOfEveryTinyModelPassesTheChecker) {
         }
       }
     }
+  }
+}
+
+TEST(Export, GenAiIsToldToComputeInt8ProductsExactly) {
+  const models::Model model = models::Model::open(test::tiny_models().front());
+  Options options;
+  options.context = 8;
+  for (const bool int8_products : {false, true}) {
+    const Json config = genai_config(model.config, {}, options, int8_products);
+    const Json& session = config.at("model").at("decoder").at("session_options");
+    EXPECT_EQ(session.value("session.x64quantprecision", ""), int8_products ? "1" : "");
   }
 }
 

@@ -273,6 +273,7 @@ class ModelCheck {
                return found == initializers_.end() ? nullptr : &found->second;
              });
            });
+    if (node.op_type == "QuantizeLinear" || node.op_type == "DynamicQuantizeLinear") facts_.rounds_activations = true;
     if (node.op_type == "GroupQueryAttention" && node.inputs.size() > 4 && node.outputs.size() > 2) {
       for (const size_t i : {0, 1}) candidates_.emplace_back(node.inputs[3 + i], node.outputs[1 + i]);
     }

@@ -20,8 +20,9 @@ inline constexpr int64_t kMaxItems = 2'000'000;  // messages and strings: each b
 
 struct ModelFacts {
   int64_t nodes = 0;
-  int64_t weight_bytes = 0;        // of all initializers, here and in other files
-  std::set<int32_t> weight_types;  // theirs, as TensorProto.DataType
+  int64_t weight_bytes = 0;         // of all initializers, here and in other files
+  std::set<int32_t> weight_types;   // theirs, as TensorProto.DataType
+  bool rounds_activations = false;  // some node makes integer codes of numbers
   // KV cache that can be updated in place: past input -> present output of one GroupQueryAttention, where nothing else
   // reads the past.
   std::map<std::string, std::string> caches_in_place;

@@ -39,13 +39,17 @@ Ort::Env& environment() {
   return env;
 }
 
-Ort::SessionOptions session_options(const ModelFolder& folder, const Options& options, int threads) {
+Ort::SessionOptions session_options(const ModelFolder& folder, const onnx::ModelFacts& facts, const Options& options,
+                                    int threads) {
   Ort::SessionOptions result;
   result.SetIntraOpNumThreads(threads);
   result.SetInterOpNumThreads(1);
   result.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
   result.AddConfigEntry(kOrtSessionOptionsModelExternalInitializersFileFolderPath,
                         std::filesystem::absolute(folder.folder).c_str());
+  // Without it, x86 processors that lack VNNI add pairs of int8 products in 16 bits, which saturate. Elsewhere it does
+  // nothing. Where nothing is rounded it would only convert weights, and ONNX Runtime 1.31 fails at some of those.
+  if (facts.rounds_activations) result.AddConfigEntry(kOrtSessionOptionsAvx2PrecisionMode, "1");
   if (options.accuracy_level) {
     result.AddConfigEntry(kOrtSessionOptionsQDQMatMulNBitsAccuracyLevel,
                           std::to_string(*options.accuracy_level).c_str());
@@ -70,7 +74,7 @@ class Session final : public engine::Engine {
         context_(options.context),
         chunk_(std::max<int64_t>(options.chunk, 1)),
         threads_(options.threads > 0 ? options.threads : cpu_count()),
-        session_(open_session(model, session_options(folder, options, threads_))),
+        session_(open_session(model, session_options(folder, facts_, options, threads_))),
         signature_(read_signature(session_, folder, facts_.caches_in_place)),
         cache_(signature_.caches, context_),
         binding_(session_) {}

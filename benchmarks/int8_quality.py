@@ -26,6 +26,7 @@ SMOOTHING = {"none": ["--no-smooth"], "alpha 0.5": ["--smooth-alpha", "0.5"], "a
 OBSERVERS = ("minmax", "percentile", "mse", "entropy")
 CALIBRATORS = {
     "MinMax": (quantization.CalibrationMethod.MinMax, {}),
+    "Percentile 99.99": (quantization.CalibrationMethod.Percentile, {"CalibPercentile": 99.99}),
     "Percentile 99.999": (quantization.CalibrationMethod.Percentile, {"CalibPercentile": 99.999}),
     "Entropy": (quantization.CalibrationMethod.Entropy, {}),
 }

@@ -21,14 +21,14 @@ std::string_view method_name(Method method);  // "int8-static"
 
 struct Recipe {
   Method method = Method::int8_static;
-  WeightRounding weights;  // scale_dtype is ignored: scales have the dtype of the source's weights
-  RangeOptions range;      // int8_static
-  bool smooth = true;      // int8_static, and int8_dynamic with calibration samples
+  WeightRounding weights{};  // scale_dtype is ignored: scales have the dtype of the source's weights
+  RangeOptions range{};      // int8_static
+  bool smooth = true;        // int8_static, and int8_dynamic with calibration samples
   // s = max|x|^alpha / max|w|^(1-alpha); unset: per pair, what makes the output error of its consumers least.
-  std::optional<double> alpha;
+  std::optional<double> alpha{};
   // Regular expressions that may match anywhere in a module's name. Matrices that stay as they are, and those that are
   // rounded although the method leaves them (rtn: the embedding and the head).
-  std::vector<std::string> keep, include;
+  std::vector<std::string> keep{}, include{};
   // Keep the layers with the largest output errors as long as the weights stay below this many percent of the source's
   // bytes; 0: none.
   double budget = 0;

@@ -75,7 +75,8 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
       committing_ = json_or<bool>(state, "committing", false, state_file.string());
       return;
     }
-    if (!restart) {
+    // Nothing is lost where nothing is finished.
+    if (!restart && json_at<size_t>(state, "finished", state_file.string()) > 0) {
       const std::string what = difference(identity_, known);
       throw Error(fmt::format("holds the unfinished work of another run ({})", what.empty() ? "other options" : what),
                   path_.string(), "--restart throws it away; the options of then go on with it");

@@ -3,11 +3,12 @@
 For each model and kind: no missing and no unexpected keys, the modules that should hold integers do, and transformers'
 logits in fp32 are those of `duan compare` on the same folder, up to a relative difference (Euclidean, all logits) of
 1e-5 where only weights are rounded. Where inputs are, too, a number on the border of two codes falls to one or the other
-with the last bit of a sum, and every later layer rounds something else: there the bar is twice what transformers differs
-by from itself in fp64.
+with the last bit of a sum, and every later layer rounds something else: there the bar is 5e-3, or twice what transformers
+differs by from itself in fp64 if that is more.
 
 compressed-tensors 0.20 refuses every checkpoint with zero points, its own too ("weight_zero_point: size mismatch"; it
-forgets to pack the placeholder), unless transformers is asked to dequantize while loading; so those are loaded that way.
+forgets to pack the placeholder), unless transformers is asked to dequantize while loading. Those are loaded that way; as
+that multiplies in the scales' bf16, the weights are then replaced by compressed-tensors' own in fp32.
 
 usage: quantized_checkpoints.py --duan build/release/bin/duan [--reference DIR] [--only WORD ...]
 Needs torch, transformers, compressed-tensors, safetensors. Exits 1 if anything differs.
@@ -24,6 +25,8 @@ import tempfile
 os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
+from compressed_tensors.compressors import PackedQuantizationCompressor
+from compressed_tensors.quantization import QuantizationScheme
 from safetensors import safe_open
 from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, CompressedTensorsConfig
@@ -31,6 +34,7 @@ from transformers.utils import logging
 
 SOURCES = pathlib.Path(__file__).resolve().parents[2]
 CALIBRATED = "CALIBRATED"  # stands for --calibration and its file
+GROUP = "GROUP"  # for a group size that divides the columns of every matrix
 KINDS = {
     "int8-static": [CALIBRATED],
     "int8-static, alpha 0.5": [CALIBRATED, "--smooth-alpha", "0.5", "--observer", "minmax"],
@@ -38,15 +42,15 @@ KINDS = {
     "int8-static, ends kept": [CALIBRATED, "--keep", "embed_tokens|lm_head"],
     "int8-static, some kept": [CALIBRATED, "--keep", r"layers\.0\.mlp\.down|q_proj"],
     "int8-static, budget": [CALIBRATED, "--budget", "70"],
-    "int8-static, sharded": [CALIBRATED, "--max-shard-size", "100KB"],
+    "int8-static, sharded": [CALIBRATED, "--max-shard-size", "30KB"],
     "int8-dynamic": ["--method", "int8-dynamic"],
     "int8-dynamic, smoothed": ["--method", "int8-dynamic", CALIBRATED],
-    "rtn 4": ["--method", "rtn", "--bits", "4", "--group-size", "32"],
-    "rtn 4 asymmetric": ["--method", "rtn", "--bits", "4", "--group-size", "32", "--asymmetric"],
+    "rtn 4": ["--method", "rtn", "--bits", "4", "--group-size", GROUP],
+    "rtn 4 asymmetric": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--asymmetric"],
     "rtn 4 channel": ["--method", "rtn", "--bits", "4", "--group-size", "-1"],
-    "rtn 8": ["--method", "rtn", "--bits", "8", "--group-size", "64"],
-    "rtn 8 asymmetric": ["--method", "rtn", "--bits", "8", "--group-size", "64", "--asymmetric"],
-    "rtn 4 sharded": ["--method", "rtn", "--bits", "4", "--group-size", "64", "--max-shard-size", "100KB"],
+    "rtn 8": ["--method", "rtn", "--bits", "8", "--group-size", GROUP],
+    "rtn 8 asymmetric": ["--method", "rtn", "--bits", "8", "--group-size", GROUP, "--asymmetric"],
+    "rtn 4 sharded": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--max-shard-size", "30KB"],
 }
 
 
@@ -75,6 +79,18 @@ def stored_tensors(folder):
     return names
 
 
+def set_weights(model, folder, modules):
+    """Gives the modules the weights that compressed-tensors decompresses in fp32."""
+    group = json.loads((folder / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"]
+    scheme = QuantizationScheme.model_validate(group)
+    with safe_open(next(folder.glob("*.safetensors")), "pt") as tensors:
+        for module in modules:
+            parts = {part: tensors.get_tensor(f"{module}.{part}")
+                     for part in ("weight_packed", "weight_scale", "weight_zero_point", "weight_shape")}
+            parts["weight_scale"] = parts["weight_scale"].float()
+            model.get_submodule(module).weight.data = PackedQuantizationCompressor.decompress(parts, scheme)["weight"]
+
+
 def check_folder(program, folder, kind, ids, golden):
     dequantized = "asymmetric" in kind
     extra = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if dequantized else {}
@@ -92,6 +108,8 @@ def check_folder(program, folder, kind, ids, golden):
     wanted = quantized | ({"lm_head"} if tied and "model.embed_tokens" in quantized else set())
     check(dequantized or marked == wanted, f"transformers quantizes {sorted(marked ^ wanted)[:5]}")
 
+    if dequantized:
+        set_weights(model, folder, quantized)
     with torch.no_grad():
         logits = model(ids[None]).logits[0].float()
     check(bool(torch.isfinite(logits).all()), "logits are not finite")
@@ -102,7 +120,7 @@ def check_folder(program, folder, kind, ids, golden):
     if not kind.startswith("rtn"):
         with torch.no_grad():
             wide = model.double()(ids[None]).logits[0]
-        bar = max(1e-4, 2 * float((logits - wide).norm() / wide.norm()))
+        bar = max(5e-3, 2 * float((logits - wide).norm() / wide.norm()))
     check(difference <= bar, f"logits differ by {difference:.2g}, at most {bar:.2g} is allowed")
     return difference, bar
 
@@ -133,6 +151,8 @@ def main():
         generator = torch.Generator().manual_seed(1)
         draw = lambda *shape: torch.randint(config["vocab_size"], shape, generator=generator)
         samples, ids = draw(8, 64), draw(48)
+        widths = config["hidden_size"], config["intermediate_size"]
+        group = next(size for size in (64, 32, 16) if all(width % size == 0 for width in widths))
         for kind, flags in KINDS.items():
             title = f"{name}: {kind}"
             if not all(word in title for word in arguments.only):
@@ -143,7 +163,7 @@ def main():
                 calibration, folder = root / "calibration.json", root / "out"
                 calibration.write_text(json.dumps(samples.tolist()))
                 command = [part for flag in flags for part in
-                           (["--calibration", str(calibration), "--samples", "8"] if flag == CALIBRATED else [flag])]
+                           (["--calibration", str(calibration), "--samples", "8"] if flag == CALIBRATED else [str(group) if flag == GROUP else flag])]
                 try:
                     duan(arguments.duan, "quantize", str(source), "-o", str(folder), *command)
                     shards = len(list(folder.glob("*.safetensors")))

@@ -9,13 +9,12 @@
 #include "base/error.h"
 #include "base/thread_pool.h"
 #include "engine/segment.h"
+#include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
 
 using ir::ValueId;
-
-constexpr int64_t kParallelWork = 1 << 16;  // numbers below which sharing the counting out costs more than it saves
 
 // One value being watched: each thread has its own counts.
 class Watch {
@@ -29,13 +28,9 @@ class Watch {
 
   // Rows [first, first + rows) of all samples together; false if a number is not finite.
   bool add(int64_t first, int64_t rows, const float* data, ThreadPool& pool) {
-    const int threads = rows * width_ < kParallelWork ? 1 : pool.threads();
-    const auto work = [&](int thread) {
-      if (thread >= threads) return;
-      const auto [begin, end] = ThreadPool::split(rows, 1, thread, threads);
+    for_parts(pool, rows, 1, 4 * rows * width_, [&](int64_t begin, int64_t end, int thread) {
       add_rows(begin, end, data, parts_[static_cast<size_t>(thread)]);
-    };
-    threads == 1 ? work(0) : pool.run(work);
+    });
     const int64_t kept = (first + row_stride_ - 1) / row_stride_ * row_stride_;
     for (int64_t row = kept; row < first + rows; row += row_stride_) {
       const float* from = data + (row - first) * width_;

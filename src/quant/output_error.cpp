@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "kernels/linear.h"
 #include "kernels/linear_int8.h"
+#include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
@@ -76,9 +77,8 @@ void ErrorMeter::add(const RoundedRows& piece, const WeightRounding& rounding, T
     double weight = 0, weight_error = 0, output = 0, output_error = 0;
   };
   std::vector<Sums> sums(count);  // of each row, added up in order afterwards
-  pool.run([&](int thread) {
-    const auto [begin, end] = ThreadPool::split(piece.count, 4, thread, pool.threads());
-    if (begin >= end) return;
+  const int64_t cost = piece.count * columns_ * static_cast<int64_t>(tokens + 4);
+  for_parts(pool, piece.count, 4, cost, [&](int64_t begin, int64_t end, int) {
     for (auto n = static_cast<size_t>(begin); n < static_cast<size_t>(end); ++n) {
       const std::span<float> values = std::span(coarse).subspan(n * columns, columns);
       dequantize_row(piece.rows[n], rounding, values);

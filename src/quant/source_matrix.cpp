@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
@@ -47,8 +48,7 @@ void SourceMatrix::release(int64_t first, int64_t count) const {
 void SourceMatrix::check_finite(ThreadPool& pool) const {
   std::atomic<int64_t> wrong{rows()};  // the first row with a number that is not finite
   const int64_t piece = rows_at_once(columns());
-  pool.run([&](int thread) {
-    const auto [begin, end] = ThreadPool::split(rows(), 1, thread, pool.threads());
+  for_parts(pool, rows(), 1, rows() * columns(), [&](int64_t begin, int64_t end, int) {
     std::vector<float> values;
     for (int64_t first = begin; first < end; first += piece) {
       const int64_t count = std::min(piece, end - first);
@@ -82,9 +82,7 @@ void for_each_rounded(const SourceMatrix& source, const Adjustment& adjustment, 
   stored.scale_dtype = source.dtype();
   for (int64_t first = 0; first < source.rows(); first += piece) {
     const int64_t count = std::min(piece, source.rows() - first);
-    pool.run([&](int thread) {
-      const auto [begin, end] = ThreadPool::split(count, 1, thread, pool.threads());
-      if (begin == end) return;
+    for_parts(pool, count, 1, 4 * count * columns, [&](int64_t begin, int64_t end, int) {
       source.read(first + begin, end - begin, adjustment, adjusted.data() + begin * columns);
       for (int64_t r = begin; r < end; ++r) {
         round_row({adjusted.data() + r * columns, static_cast<size_t>(columns)}, stored,

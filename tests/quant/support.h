@@ -67,7 +67,7 @@ void copy_model_with(const std::filesystem::path& from, const std::filesystem::p
 inline quant::QuantizeOptions options_for(quant::Method method) {
   quant::QuantizeOptions options;
   options.recipe.method = method;
-  options.threads = 2;
+  options.threads = 1;
   if (method == quant::Method::rtn) {
     options.recipe.weights.bits = 4;
     options.recipe.weights.group_size = 32;

@@ -155,10 +155,14 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   hidden = std::move(out);
 }
 
-InputScheme BlockQuantizer::scheme_of(const AbsHistogram& histogram, DType dtype) const {
+float BlockQuantizer::range_of(const AbsHistogram& histogram) const {
+  return recipe_.method == Method::int8_static ? choose_range(histogram, recipe_.range) : 0;
+}
+
+InputScheme BlockQuantizer::scheme_of(float range, DType dtype) const {
   switch (recipe_.method) {
     case Method::int8_static:
-      return {InputRounding::fixed, input_scale(choose_range(histogram, recipe_.range), dtype), 0};
+      return {InputRounding::fixed, input_scale(range, dtype), 0};
     case Method::int8_dynamic:
       return {InputRounding::dynamic};
     case Method::rtn:
@@ -248,10 +252,11 @@ double BlockQuantizer::consumers_error(State& state, const std::vector<const Mod
   const std::vector<float> rows = divided(input.rows, divisors);
   AbsHistogram histogram;
   histogram.add(rows);
+  const float range = range_of(histogram);
   double sum = 0;
   for (const Module* module : consumers) {
     const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
-    const std::vector<float> rounded = rounded_input(rows, matrix.columns(), scheme_of(histogram, matrix.dtype()));
+    const std::vector<float> rounded = rounded_input(rows, matrix.columns(), scheme_of(range, matrix.dtype()));
     const Adjustment adjustment{{}, divisors};
     ErrorMeter meter(rows, rounded, matrix.columns(), adjustment);
     for_each_rounded(matrix, adjustment, recipe_.weights, pool_,
@@ -386,16 +391,17 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
       const InputStatistics& input = state.inputs.at(value);
       const auto smoothed = state.smoothed.find(value);
       const AbsHistogram& histogram = smoothed == state.smoothed.end() ? input.histogram : smoothed->second;
-      job->scheme = scheme_of(histogram, module.dtype);
+      const float range = range_of(histogram);
+      job->scheme = scheme_of(range, module.dtype);
       if (job->scheme.rounding == InputRounding::fixed) {
-        job->range = choose_range(histogram, recipe_.range);
+        job->range = range;
         if (job->range == 0) warn("{}: every calibration input is 0; its scale is 1", module.name);
       }
       const std::vector<float>& divisors = state.divisors(value);
       job->rows = divided(input.rows, divisors);
       job->rounded = rounded_input(job->rows, module.shape[1], job->scheme);
       if (!divisors.empty()) {
-        const InputScheme plain = scheme_of(input.histogram, module.dtype);
+        const InputScheme plain = scheme_of(range_of(input.histogram), module.dtype);
         const std::vector<float> rounded = rounded_input(input.rows, module.shape[1], plain);
         ErrorMeter meter(input.rows, rounded, module.shape[1], kNoAdjustment);
         for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,

@@ -46,7 +46,8 @@ class BlockQuantizer {
                          const std::vector<float>& divisors);
   void divide_producer(State& state, const Pair& pair);
   void write(State& state, WorkFolder& work, const HiddenStates* hidden, const std::function<void(double)>& progress);
-  InputScheme scheme_of(const AbsHistogram& histogram, DType dtype) const;
+  float range_of(const AbsHistogram& histogram) const;  // 0 unless ranges are fixed
+  InputScheme scheme_of(float range, DType dtype) const;
   const Module* module_of(ir::NodeId linear) const;
   bool is_exact(const SmoothingPair& pair) const;
 

@@ -4,6 +4,7 @@
 #include <fmt/ranges.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -164,7 +165,8 @@ void run_quantize(const QuantizeCommand& c) {
         }
         constexpr int64_t kMillion = 1'000'000;
         if (!bar || writing != p.writing) {
-          bar.emplace(p.writing ? "writing" : "quantizing", p.total / kMillion, p.writing ? "MB" : "M weights");
+          bar.emplace(p.writing ? "writing" : "quantizing", std::max<int64_t>(p.total / kMillion, 1),
+                      p.writing ? "MB" : "M weights");
           writing = p.writing;
         }
         bar->update(p.done / kMillion, p.writing ? "" : p.what);

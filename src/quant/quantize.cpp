@@ -1,5 +1,7 @@
 #include "quant/quantize.h"
 
+#include <sys/stat.h>
+
 #include <array>
 #include <cstring>
 #include <memory>
@@ -30,6 +32,11 @@ constexpr std::array kCopied = {"generation_config.json",
                                 "chat_template.jinja",
                                 "chat_template.json",
                                 "LICENSE"};
+
+uint64_t inode_of(const fs::path& path) {  // 0 if it is not there
+  struct stat info {};
+  return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
+}
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -138,7 +145,7 @@ class Run {
         work_((check_early(), output), identity_of(model, samples, options.recipe), options.restart) {}
 
   Json run() {
-    if (work_.committing() && is_there(output_ / kReportFile)) {  // killed after the output appeared
+    if (work_.committing() != 0 && work_.committing() == inode_of(output_)) {  // killed after the output appeared
       Json report = read_json(output_ / kReportFile);
       work_.remove();
       return report;
@@ -200,7 +207,6 @@ class Run {
     }
     if (recipe_.budget > 0) keep_within_budget(modules_, records, model_, recipe_);
 
-    work_.set_committing();
     AtomicFolder folder(output_, options_.overwrite);
     try {
       return write_folder(folder, records, pairs);
@@ -252,6 +258,7 @@ class Run {
                    {"files", std::move(file_list)}};
     write(kReportFile, to_text(report, 1) + "\n");
     check_written(folder.path(), modules_, recipe_);
+    work_.set_committing(inode_of(folder.path()));
     folder.commit();
     return report;
   }

@@ -72,7 +72,7 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
     const Json& known = json_at<Json>(state, "identity", state_file.string());
     if (known == identity_) {
       finished_ = json_at<size_t>(state, "finished", state_file.string());
-      committing_ = json_or<bool>(state, "committing", false, state_file.string());
+      committing_ = json_or<uint64_t>(state, "committing", 0, state_file.string());
       return;
     }
     // Nothing is lost where nothing is finished.
@@ -102,7 +102,7 @@ void WorkFolder::clean() const {
 
 void WorkFolder::write_state() {
   Json state = {{"identity", identity_}, {"finished", finished_}};
-  if (committing_) state["committing"] = true;
+  if (committing_ != 0) state["committing"] = committing_;
   write_file_atomically(path_ / kState, to_text(state, 1) + "\n");
 }
 
@@ -153,8 +153,8 @@ HiddenStates WorkFolder::hidden() const {
   return hidden;
 }
 
-void WorkFolder::set_committing() {
-  committing_ = true;
+void WorkFolder::set_committing(uint64_t inode) {
+  committing_ = inode;
   write_state();
 }
 

@@ -31,7 +31,8 @@ class WorkFolder {
   const std::filesystem::path& path() const { return path_; }
 
   size_t finished() const { return finished_; }  // blocks
-  bool committing() const { return committing_; }
+  // The inode of the folder that was about to become the output; 0: it has not come to that.
+  uint64_t committing() const { return committing_; }
 
   // Block `finished()` is finished. `record` is asked after the tensors are written. `hidden` is what the block hands
   // on; nullptr: nothing.
@@ -41,8 +42,8 @@ class WorkFolder {
   std::optional<checkpoint::SafetensorsFile> tensors(size_t block) const;  // nothing: it made none
   HiddenStates hidden() const;                                             // what the last finished block handed on
 
-  void set_committing();  // the output folder is about to appear
-  void remove();          // the work is done
+  void set_committing(uint64_t inode);
+  void remove();  // the work is done
 
  private:
   std::filesystem::path block_file(size_t block, const char* ending) const;
@@ -53,7 +54,7 @@ class WorkFolder {
   std::filesystem::path path_;
   Json identity_;
   size_t finished_ = 0;
-  bool committing_ = false;
+  uint64_t committing_ = 0;
   int fd_ = -1;
 };
 

@@ -1,6 +1,7 @@
 #include "quant/quantize.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <limits>
@@ -100,7 +101,7 @@ TEST(Quantize, LeavesWhatItDoesNotQuantizeAsItWas) {
 
 TEST(Quantize, GivesTheSameBytesForAnyThreadsAndAfterAnyStop) {
   const models::Model model = models::Model::open(test::data_dir() / "models/qwen3-untied");
-  const CalibrationSet samples = test::some_samples(model.config.vocab_size);
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 2, 12);
   const test::TemporaryDir dir;
   QuantizeOptions options = options_for(Method::int8_static);
   options.threads = 1;
@@ -134,6 +135,40 @@ TEST(Quantize, GivesTheSameBytesForAnyThreadsAndAfterAnyStop) {
     EXPECT_TRUE(calls <= 100 || first != "model.embed_tokens");  // what was finished is not done again
     ASSERT_EQ(expected, test::files_of(out)) << calls;
   }
+}
+
+TEST(Quantize, StoppedWhileReplacingAnOlderOutputItGoesOn) {
+  const models::Model model = models::Model::open(test::data_dir() / "models/llama3");
+  const test::TemporaryDir dir;
+  const fs::path out = dir.path() / "out";
+  QuantizeOptions options = options_for(Method::int8_dynamic);
+  options.recipe.keep = {"q_proj"};
+  quantize(model, nullptr, out, options);
+  const auto older = test::files_of(out);
+  options.recipe.keep = {};
+  options.overwrite = true;
+  quantize(model, nullptr, dir.path() / "expected", options);
+  struct Stop {};
+  EXPECT_THROW(quantize(model, nullptr, out, options,
+                        [](const QuantizeProgress& p) {
+                          if (p.writing && 2 * p.done > p.total) throw Stop();
+                        }),
+               Stop);
+  EXPECT_EQ(test::files_of(out), older);
+  // The output is there, and only the work folder was not removed.
+  const fs::path work = WorkFolder::path_for(out), kept = dir.path() / "kept";
+  fs::copy(work, kept);
+  quantize(model, nullptr, out, options);
+  EXPECT_EQ(test::files_of(out), test::files_of(dir.path() / "expected"));
+  struct stat info {};
+  ASSERT_EQ(::stat(out.c_str(), &info), 0);
+  Json state = read_json(kept / "state.json");
+  state["committing"] = info.st_ino;
+  std::ofstream(kept / "state.json") << to_text(state);
+  fs::rename(kept, work);
+  options.overwrite = false;
+  EXPECT_EQ(quantize(model, nullptr, out, options), read_json(out / kReportFile));
+  EXPECT_FALSE(fs::exists(work));
 }
 
 TEST(Quantize, SmoothingChangesNothingButTheRounding) {
@@ -171,7 +206,7 @@ TEST(Quantize, SmoothingChangesNothingButTheRounding) {
 
 TEST(Quantize, StaysWithinItsBudgetAndKeepsTheWorst) {
   const models::Model model = models::Model::open(test::source_dir() / "models/demo");
-  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 6, 40);
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 3, 32);
   QuantizeOptions options = options_for(Method::int8_static);
   options.recipe.budget = 70;
   const test::TemporaryDir dir;

@@ -55,7 +55,8 @@ TEST(WorkFolder, GoesOnWhereItWas) {
   EXPECT_EQ(number, 1);
   work.finish_block([] { return Json::object(); }, {}, {}, nullptr);
   EXPECT_FALSE(work.tensors(2));
-  work.set_committing();
+  work.set_committing(77);
+  EXPECT_EQ(work.committing(), 77u);
   work.remove();
   EXPECT_FALSE(fs::exists(work.path()));
 }

@@ -12,6 +12,7 @@ void add_compare(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_export(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_quantize(CLI::App& app);
 void add_run(CLI::App& app);
 void add_template(CLI::App& app);
 void add_tokenize(CLI::App& app);  // and detokenize

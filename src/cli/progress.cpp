@@ -18,7 +18,7 @@ Progress::Progress(std::string title, int64_t total, std::string unit)
 
 Progress::~Progress() { finish(); }
 
-void Progress::update(int64_t done) {
+void Progress::update(int64_t done, const std::string& note) {
   using std::chrono::duration;
   const auto now = Clock::now();
   const double elapsed = duration<double>(now - start_).count();
@@ -27,8 +27,8 @@ void Progress::update(int64_t done) {
   shown_ = true;
   const double rate = static_cast<double>(done) / elapsed;
   const double left = rate > 0 ? static_cast<double>(total_ - done) / rate : 0;
-  fmt::print(stderr, "\r\x1b[K{}: {}/{} {} ({:.0f} %), {:.1f}/s, {:.0f} s left", title_, done, total_, unit_,
-             100.0 * static_cast<double>(done) / static_cast<double>(total_), rate, left);
+  fmt::print(stderr, "\r\x1b[K{}{}{}: {}/{} {} ({:.0f} %), {:.1f}/s, {:.0f} s left", title_, note.empty() ? "" : " ",
+             note, done, total_, unit_, 100.0 * static_cast<double>(done) / static_cast<double>(total_), rate, left);
   std::fflush(stderr);
 }
 

@@ -12,8 +12,8 @@ class Progress {
  public:
   Progress(std::string title, int64_t total, std::string unit);
   ~Progress();
-  void update(int64_t done);
-  void finish();  // removes the line
+  void update(int64_t done, const std::string& note = "");  // shown after the title
+  void finish();                                            // removes the line
 
  private:
   std::string title_, unit_;

@@ -133,4 +133,19 @@ Graph subgraph(const Graph& graph, NodeId first, NodeId last) {
   return copier.take();
 }
 
+Graph up_to(const Graph& graph, ValueId value) {
+  std::vector<bool> needed(graph.values.size(), false);
+  needed[static_cast<size_t>(value)] = true;
+  for (auto node = graph.nodes.rbegin(); node != graph.nodes.rend(); ++node) {
+    if (!needed[static_cast<size_t>(node->output)]) continue;
+    for (const ValueId input : node->inputs) needed[static_cast<size_t>(input)] = true;
+  }
+  Copier copier(graph);
+  for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
+    if (needed[static_cast<size_t>(graph.node(id).output)]) copier.add_node(id);
+  }
+  copier.set_output(value);
+  return copier.take();
+}
+
 }  // namespace duan::ir

@@ -16,4 +16,7 @@ std::vector<NodeId> cut_points(const Graph& graph);
 // graph; its output is the value read later. Throws InternalError if values other than one cross either end.
 Graph subgraph(const Graph& graph, NodeId first, NodeId last);
 
+// What it takes to make one value of the graph, which becomes the output.
+Graph up_to(const Graph& graph, ValueId value);
+
 }  // namespace duan::ir

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <set>
 
 #include "base/error.h"
@@ -58,6 +59,22 @@ TEST(Subgraph, EndsBeforeTheHeadOnRequest) {
   EXPECT_EQ(part.nodes.size(), 1u);
   EXPECT_TRUE(std::holds_alternative<RmsNorm>(part.nodes[0].op));
   EXPECT_THROW(subgraph(graph, 0, cuts[2] - 1), InternalError);  // the residual and what is added to it
+}
+
+TEST(Subgraph, UpToAValueHoldsWhatItTakesAndNoMore) {
+  const models::Model model = models::Model::open(test::tiny_models().front());
+  const std::vector<NodeId> cuts = cut_points(model.graph);
+  const Graph block = subgraph(model.graph, cuts[1], cuts[2]);
+  for (ValueId value = 0; value < static_cast<ValueId>(block.values.size()); ++value) {
+    if (block.value(value).producer < 0) continue;
+    const Graph part = up_to(block, value);
+    verify(part);
+    EXPECT_EQ(part.value(part.outputs.at(0)).name, block.value(value).name);
+    EXPECT_EQ(part.value(part.outputs.at(0)).producer, static_cast<NodeId>(part.nodes.size()) - 1);
+    const std::vector<int> uses = use_counts(part);
+    EXPECT_EQ(std::count(uses.begin(), uses.end(), 0), 0) << block.value(value).name;
+  }
+  EXPECT_EQ(print(up_to(block, block.outputs[0])), print(block));
 }
 
 }  // namespace

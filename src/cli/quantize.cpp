@@ -1,0 +1,270 @@
+#include "quant/quantize.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <optional>
+
+#include "base/error.h"
+#include "cli/commands.h"
+#include "cli/model_options.h"
+#include "cli/progress.h"
+#include "cli/terminal.h"
+#include "quant/work_folder.h"
+
+namespace duan::cli {
+namespace {
+
+struct QuantizeCommand {
+  ModelOptions model;
+  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer;
+  std::string shard_size = "5GB";
+  std::vector<std::string> calibration, keep, include;
+  int64_t samples = 128, tokens = 256, group_size = 128;
+  uint64_t seed = 0;
+  double percentile = 99.999, budget = 0;
+  int bits = 4, threads = 0;
+  bool no_smooth = false, asymmetric = false, overwrite = false, restart = false, json = false;
+  const CLI::App* app = nullptr;
+
+  bool given(const char* flag) const { return app->count(flag) > 0; }
+};
+
+// "5GB", "300MB", "2048".
+uint64_t parse_size(const std::string& text) {
+  size_t end = 0;
+  double number = 0;
+  try {
+    number = std::stod(text, &end);
+  } catch (const std::exception&) {
+    end = 0;
+  }
+  const std::string unit = text.substr(end);
+  const double factor = unit.empty() || unit == "B" ? 1
+                        : unit == "KB"              ? 1e3
+                        : unit == "MB"              ? 1e6
+                        : unit == "GB"              ? 1e9
+                                                    : 0;
+  const double bytes = number * factor;
+  if (end == 0 || !(bytes >= 1) || bytes > 1e15) {
+    throw Error(fmt::format("\"{}\" is not a size", printable(text, 20)), "--max-shard-size",
+                "write it like 5GB or 300MB");
+  }
+  return static_cast<uint64_t>(bytes);
+}
+
+// A flag that would have no effect is a misunderstanding.
+void check_flags(const QuantizeCommand& c) {
+  const auto only = [&](std::initializer_list<const char*> flags, bool fits, const char* with) {
+    for (const char* flag : flags) {
+      if (c.given(flag) && !fits) throw Error(fmt::format("has no effect with --method {}", c.method), flag, with);
+    }
+  };
+  only({"--bits", "--group-size", "--asymmetric", "--include"}, c.method == "rtn", "it belongs to --method rtn");
+  only({"--observer", "--percentile"}, c.method == "int8-static", "it belongs to --method int8-static");
+  only({"--smooth-alpha", "--no-smooth"}, c.method != "rtn", "rtn does not smooth");
+  if (c.given("--smooth-alpha") && c.no_smooth) throw Error("has no effect with --no-smooth", "--smooth-alpha");
+  if (c.given("--percentile") && c.observer != "percentile") {
+    throw Error(fmt::format("has no effect with --observer {}", c.observer), "--percentile");
+  }
+  if (c.calibration.empty()) {
+    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha"}) {
+      if (c.given(flag)) throw Error("has no effect without --calibration", flag);
+    }
+  }
+}
+
+quant::QuantizeOptions settings(const QuantizeCommand& c) {
+  quant::QuantizeOptions options;
+  quant::Recipe& recipe = options.recipe;
+  recipe.method = c.method == "rtn"            ? quant::Method::rtn
+                  : c.method == "int8-dynamic" ? quant::Method::int8_dynamic
+                                               : quant::Method::int8_static;
+  recipe.weights.observer = c.weight_observer == "minmax" || (c.weight_observer.empty() && c.method != "rtn")
+                                ? quant::WeightObserver::minmax
+                                : quant::WeightObserver::mse;
+  if (c.method == "rtn") {
+    recipe.weights.bits = c.bits;
+    recipe.weights.group_size = std::max<int64_t>(c.group_size, 0);
+    recipe.weights.symmetric = !c.asymmetric;
+  }
+  recipe.range.method = c.observer == "minmax"       ? quant::RangeMethod::minmax
+                        : c.observer == "percentile" ? quant::RangeMethod::percentile
+                        : c.observer == "entropy"    ? quant::RangeMethod::entropy
+                                                     : quant::RangeMethod::mse;
+  recipe.range.percentile = c.percentile;
+  recipe.smooth = !c.no_smooth && recipe.rounds_inputs() && !c.calibration.empty();
+  if (c.alpha != "auto") {
+    char* end = nullptr;
+    recipe.alpha = std::strtod(c.alpha.c_str(), &end);
+    if (c.alpha.empty() || *end != '\0' || !(*recipe.alpha >= 0 && *recipe.alpha <= 1)) {
+      throw Error(fmt::format("\"{}\" is neither auto nor a number in [0, 1]", printable(c.alpha, 20)),
+                  "--smooth-alpha");
+    }
+  }
+  recipe.keep = c.keep;
+  recipe.include = c.include;
+  recipe.budget = c.budget;
+  options.max_shard_bytes = parse_size(c.shard_size);
+  options.threads = c.threads;
+  options.overwrite = c.overwrite;
+  options.restart = c.restart;
+  return options;
+}
+
+std::string percent(const Json& record, const char* key) {
+  return record.contains(key) ? fmt::format("{:.3f}", 100 * record.at(key).get<double>()) : "";
+}
+
+void print_report(const QuantizeCommand& c, const Json& report, double seconds, double peak_mb) {
+  fmt::print("Relative errors in percent; the output's on calibration inputs, without smoothing and as written.\n\n");
+  fmt::print("| module | input range | weight | output, plain | output |\n|---|---:|---:|---:|---:|\n");
+  for (const Json& module : report.at("modules")) {
+    const auto name = module.at("module").get<std::string>();
+    if (module.contains("kept")) {
+      fmt::print("| {} | kept: {} | | | {} |\n", name, module.at("kept").get<std::string>(),
+                 percent(module, "output_error"));
+      continue;
+    }
+    const std::string range =
+        module.contains("input_range") ? fmt::format("{:.4g}", module.at("input_range").get<double>()) : "";
+    const char* plain = module.contains("output_error_unsmoothed") ? "output_error_unsmoothed" : "output_error";
+    fmt::print("| {} | {} | {} | {} | {} |\n", name, range, percent(module, "weight_error"), percent(module, plain),
+               percent(module, "output_error"));
+  }
+  const double from = report.at("bytes").at("source").get<double>(), to = report.at("bytes").at("output").get<double>();
+  fmt::print("\n{}: weights {:.1f} MB, {:.2f} % of {:.1f} MB; {:.1f} s, {:.0f} MB of memory at most\n", c.folder,
+             to * 1e-6, 100 * to / from, from * 1e-6, seconds, peak_mb);
+}
+
+void run_quantize(const QuantizeCommand& c) {
+  const auto start = std::chrono::steady_clock::now();
+  check_flags(c);
+  const quant::QuantizeOptions options = settings(c);
+  const models::Model model = models::Model::open(model_folder(c.model.model));
+  std::optional<quant::CalibrationSet> samples;
+  if (!c.calibration.empty()) {
+    samples = quant::load_calibration({{c.calibration.begin(), c.calibration.end()}, c.samples, c.tokens, c.seed},
+                                      model.folder, model.config.vocab_size);
+  }
+
+  const Interruptible interruptible;
+  std::optional<Progress> bar;
+  bool writing = false;
+  const Json report =
+      quant::quantize(model, samples ? &*samples : nullptr, c.folder, options, [&](const quant::QuantizeProgress& p) {
+        if (interrupted()) {
+          bar.reset();
+          throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
+                      "finished layers are kept there; the same command goes on");
+        }
+        constexpr int64_t kMillion = 1'000'000;
+        if (!bar || writing != p.writing) {
+          bar.emplace(p.writing ? "writing" : "quantizing", std::max<int64_t>(p.total / kMillion, 1),
+                      p.writing ? "MB" : "M weights");
+          writing = p.writing;
+        }
+        bar->update(p.done / kMillion, p.writing ? "" : p.what);
+      });
+  bar.reset();
+  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  const double peak_mb = static_cast<double>(usage.ru_maxrss) * 1.024e-3;
+  if (c.json) {
+    Json json = report;
+    json["folder"] = c.folder;
+    json["seconds"] = seconds;
+    json["peak_mb"] = peak_mb;
+    fmt::print("{}\n", to_text(json));
+    return;
+  }
+  print_report(c, report, seconds, peak_mb);
+}
+
+void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
+  command
+      .add_option("--method", c.method,
+                  "int8-static: int8 weights, inputs of layers rounded to int8 with calibrated ranges; int8-dynamic: "
+                  "with a range of each token's own; rtn: 4- or 8-bit weights in groups")
+      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn"}))
+      ->capture_default_str();
+  command.add_option("--observer", c.observer, "Chooses the range of inputs (int8-static)")
+      ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
+      ->capture_default_str();
+  command.add_option("--percentile", c.percentile, "Of the inputs that --observer percentile keeps inside")
+      ->check(CLI::Range(1.0, 100.0))
+      ->capture_default_str();
+  command
+      .add_option("--smooth-alpha", c.alpha,
+                  "How much of the channels' sizes weights take over from inputs: 0 to 1, or auto, chosen for each "
+                  "pair of layers by measured error")
+      ->capture_default_str();
+  command.add_flag("--no-smooth", c.no_smooth, "Leave norms and channels as they are");
+  command
+      .add_option("--weight-observer", c.weight_observer, "Chooses the range of weights (default: minmax; rtn: mse)")
+      ->check(CLI::IsMember({"minmax", "mse"}));
+  command.add_option("--bits", c.bits, "Of a weight (rtn)")->check(CLI::IsMember({4, 8}))->capture_default_str();
+  command.add_option("--group-size", c.group_size, "Columns that share a scale (rtn); -1: a whole row")
+      ->check(CLI::Validator(
+          [](const std::string& text) {
+            return text == "0" || text.size() > 7 ? std::string("1 to 999999, or -1") : "";
+          },
+          "INT"))
+      ->capture_default_str();
+  command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points (rtn)");
+  command.add_option("--keep", c.keep, "Leave matrices whose name this matches as they are; may be repeated")
+      ->type_name("REGEX")
+      ->allow_extra_args(false);
+  command.add_option("--include", c.include, "Round these, too, although rtn leaves the embedding and the head")
+      ->type_name("REGEX")
+      ->allow_extra_args(false);
+  command
+      .add_option("--budget", c.budget,
+                  "Keep the layers with the largest output errors in full precision as long as the weights take no "
+                  "more than this many percent of the source's bytes")
+      ->check(CLI::Range(0.001, 100.0))
+      ->type_name("PERCENT");
+}
+
+}  // namespace
+
+void add_quantize(CLI::App& app) {
+  auto c = std::make_shared<QuantizeCommand>();
+  CLI::App* command = app.add_subcommand("quantize", "Round a model's weights, and what its layers read, to integers");
+  c->app = command;
+  add_model_argument(*command, c->model);
+  command->add_option("-o,--output", c->folder, "Folder to write")->required()->type_name("DIR");
+  add_rounding_options(*command, *c);
+  command
+      ->add_option("--calibration", c->calibration, "Texts the model is run on: .jsonl, .json or .txt; may be repeated")
+      ->type_name("FILE");
+  command->add_option("--samples", c->samples, "Samples taken from them, at most")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  command->add_option("--tokens", c->tokens, "Tokens of a sample, at most")
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
+      ->capture_default_str();
+  command->add_option("--seed", c->seed, "Decides which samples are taken")->capture_default_str();
+  command->add_option("--max-shard-size", c->shard_size, "Of a weight file")->type_name("SIZE")->capture_default_str();
+  command->add_option("-t,--threads", c->threads, "Threads (default: one per processor)")->check(CLI::Range(1, 1024));
+  command->add_flag("--overwrite", c->overwrite, "Replace what an earlier run wrote");
+  command->add_flag("--restart", c->restart, "Throw unfinished work with other options away");
+  command->add_flag("--json", c->json, "The report as one JSON object");
+  command->footer(
+      "The output is a compressed-tensors checkpoint that duan, transformers and vLLM load. Finished layers are kept\n"
+      "in DIR.partial until it is complete: the same command goes on where a run was stopped.\n"
+      "Examples:\n"
+      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"
+      "  duan quantize Qwen3-1.7B -o out --calibration chats.jsonl --keep 'embed_tokens|lm_head' --budget 60\n"
+      "  duan quantize Qwen3-1.7B -o out --method int8-dynamic\n"
+      "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128");
+  command->callback([c] { run_quantize(*c); });
+}
+
+}  // namespace duan::cli

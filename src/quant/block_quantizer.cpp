@@ -1,0 +1,465 @@
+#include "quant/block_quantizer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <optional>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "ir/subgraph.h"
+#include "quant/quantized_checkpoint.h"
+#include "quant/smoothquant.h"
+
+namespace duan::quant {
+namespace {
+
+using checkpoint::ByteSink;
+using checkpoint::TensorSpec;
+
+// Tried where --smooth-alpha is "auto", besides no smoothing.
+constexpr double kAlphas[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8};
+
+// Parts of a block's work, for the progress line.
+constexpr double kObserved = 0.6, kRanged = 0.8;
+
+std::vector<float> divided(const std::vector<float>& rows, const std::vector<float>& divisors) {
+  std::vector<float> out = rows;
+  if (divisors.empty()) return out;
+  for (size_t i = 0; i < out.size(); ++i) out[i] /= divisors[i % divisors.size()];
+  return out;
+}
+
+// Numbers as bytes of a float dtype.
+std::vector<std::byte> as_stored(std::span<const float> values, DType dtype) {
+  std::vector<std::byte> bytes(values.size() * dtype_size(dtype));
+  for (size_t i = 0; i < values.size(); ++i) {
+    if (dtype == DType::f32) {
+      std::memcpy(bytes.data() + i * 4, &values[i], 4);
+    } else {
+      const uint16_t bits = dtype == DType::bf16 ? float_to_bf16(values[i]) : float_to_f16(values[i]);
+      std::memcpy(bytes.data() + i * 2, &bits, 2);
+    }
+  }
+  return bytes;
+}
+
+}  // namespace
+
+struct BlockQuantizer::State {
+  const Block& block;
+  size_t index;
+  std::map<std::string, InputStatistics> inputs{};  // by value, as the source's layers read them
+  std::map<std::string, AbsHistogram> smoothed{};   // of values that are divided
+  std::map<std::string, Adjustment> adjustments{};  // by weight
+  struct Vector {                                   // a norm's weight or a bias that was divided
+    DType dtype;
+    std::vector<float> values;
+  };
+  std::map<std::string, Vector> vectors{};
+  std::vector<Pair> pairs{};
+
+  const std::vector<float>& divisors(const std::string& value) const {
+    static const std::vector<float> kNone;
+    for (const Pair& pair : pairs) {
+      if (pair.value == value) return pair.divisors;
+    }
+    return kNone;
+  }
+};
+
+BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Block>& blocks,
+                               const std::vector<Module>& modules, const Recipe& recipe, const CalibrationSet* samples,
+                               int threads)
+    : model_(model),
+      blocks_(blocks),
+      modules_(modules),
+      recipe_(recipe),
+      samples_(samples),
+      threads_(threads > 0 ? threads : cpu_count()),
+      pool_(threads_),
+      smoothing_(find_smoothing(model.graph)) {}
+
+void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const std::function<void(double part)>& progress) {
+  State state{blocks_[work.finished()], work.finished()};
+  const bool is_last = state.index + 1 == blocks_.size();
+  const ir::Graph graph = ir::subgraph(model_.graph, state.block.first, state.block.last);
+  check_weights(graph);
+  if (samples_ != nullptr) {
+    calibrate(state, graph, hidden, progress);
+    if (is_last) hidden = {};
+  }
+  write(state, work, samples_ != nullptr && !is_last ? &hidden : nullptr, progress);
+  for (const ir::WeightInfo& weight : graph.weights) {
+    const SourceMatrix matrix(model_.checkpoint, weight.name, weight.shape);
+    matrix.release(0, matrix.rows());
+  }
+}
+
+void BlockQuantizer::check_weights(const ir::Graph& graph) {
+  for (const ir::WeightInfo& weight : graph.weights) {
+    SourceMatrix(model_.checkpoint, weight.name, weight.shape).check_finite(pool_);
+  }
+}
+
+const Module* BlockQuantizer::module_of(ir::NodeId linear) const {
+  for (const Module& module : modules_) {
+    if (module.linear == linear) return &module;
+  }
+  return nullptr;
+}
+
+// ---- what layers read
+
+void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
+                               const std::function<void(double)>& progress) {
+  const bool is_last = state.index + 1 == blocks_.size();
+  Observed observed;
+  ir::ValueId last_read = -1;
+  for (const ir::Node& node : graph.nodes) {
+    if (!std::holds_alternative<ir::Linear>(node.op)) continue;
+    last_read = node.inputs[0];
+    observed[graph.value(last_read).name];
+  }
+  // Nobody reads the logits: the head itself need not run.
+  std::optional<ir::Graph> without_head;
+  if (is_last) without_head = ir::up_to(graph, last_read);
+  const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
+  const auto tokens = static_cast<double>(samples_->tokens());
+  HiddenStates out;
+  state.inputs = run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
+                            [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens); }},
+                           hidden, is_last ? nullptr : &out, observed);
+
+  if (recipe_.rounds_inputs() && recipe_.smooth) smooth(state);
+
+  // Ranges are those of the inputs as they will be.
+  Observed again;
+  ir::ValueId last_divided = -1;
+  for (ir::ValueId id = 0; id < static_cast<ir::ValueId>(graph.values.size()); ++id) {
+    const std::vector<float>& divisors = state.divisors(graph.value(id).name);
+    if (divisors.empty()) continue;
+    again[graph.value(id).name] = divisors;
+    last_divided = id;
+  }
+  if (recipe_.method == Method::int8_static && !again.empty()) {
+    const ir::Graph part = ir::up_to(graph, last_divided);
+    const auto seen = run_block(
+        {part, weights, *samples_, threads_,
+         [&](int64_t done) { progress(kObserved + (kRanged - kObserved) * static_cast<double>(done) / tokens); }},
+        hidden, nullptr, again);
+    for (const auto& [value, statistics] : seen) state.smoothed.emplace(value, statistics.histogram);
+  }
+  hidden = std::move(out);
+}
+
+float BlockQuantizer::range_of(const AbsHistogram& histogram) const {
+  return recipe_.method == Method::int8_static ? choose_range(histogram, recipe_.range) : 0;
+}
+
+InputScheme BlockQuantizer::scheme_of(float range, DType dtype) const {
+  switch (recipe_.method) {
+    case Method::int8_static:
+      return {InputRounding::fixed, input_scale(range, dtype), 0};
+    case Method::int8_dynamic:
+      return {InputRounding::dynamic};
+    case Method::rtn:
+      break;
+  }
+  return {};
+}
+
+// ---- smoothing
+
+void BlockQuantizer::smooth(State& state) {
+  for (const SmoothingPair& pair : smoothing_.pairs) {
+    if (pair.producer < state.block.first || pair.consumers.back() >= state.block.last) continue;
+    state.pairs.push_back(choose_scales(state, pair));
+    if (!state.pairs.back().divisors.empty()) divide_producer(state, state.pairs.back());
+  }
+}
+
+// Whether scales must be powers of two: where a divided or multiplied number is stored without being rounded to codes.
+bool BlockQuantizer::is_exact(const SmoothingPair& pair) const {
+  if (recipe_.budget > 0) return true;  // any layer may be kept in the end
+  const auto kept = [&](ir::NodeId id) { return !module_of(id)->kept.empty(); };
+  if (std::any_of(pair.consumers.begin(), pair.consumers.end(), kept)) return true;
+  const auto* linear = std::get_if<ir::Linear>(&model_.graph.node(pair.producer).op);
+  return linear != nullptr && (linear->bias || kept(pair.producer));
+}
+
+BlockQuantizer::Pair BlockQuantizer::choose_scales(State& state, const SmoothingPair& pair) {
+  Pair chosen{&pair, model_.graph.value(pair.value).name, {}, 0, ""};
+  std::vector<const Module*> rounded;
+  for (const ir::NodeId id : pair.consumers) {
+    if (module_of(id)->kept.empty()) rounded.push_back(module_of(id));
+  }
+  if (rounded.empty()) {
+    chosen.note = "its consumers are kept";
+    return chosen;
+  }
+  const InputStatistics& input = state.inputs.at(chosen.value);
+  std::vector<float> weight_max(input.channel_max.size(), 0.0f), values;
+  for (const Module* module : rounded) {
+    const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
+    const int64_t piece = rows_at_once(matrix.columns());
+    for (int64_t first = 0; first < matrix.rows(); first += piece) {
+      const int64_t count = std::min(piece, matrix.rows() - first);
+      values.resize(static_cast<size_t>(count * matrix.columns()));
+      matrix.read(first, count, values.data());
+      for (size_t i = 0; i < values.size(); ++i) {
+        float& most = weight_max[i % weight_max.size()];
+        most = std::max(most, std::abs(values[i]));
+      }
+    }
+  }
+  const auto scales_for = [&](double alpha) {
+    std::vector<float> scales = smoothing_scales(input.channel_max, weight_max, alpha);
+    if (is_exact(pair)) scales = powers_of_two(scales);
+    if (const auto* norm = std::get_if<ir::RmsNorm>(&model_.graph.node(pair.producer).op)) {
+      const ir::WeightInfo& info = model_.graph.weight(norm->weight);
+      const SourceMatrix weight(model_.checkpoint, info.name, info.shape);
+      std::vector<float> numbers(static_cast<size_t>(weight.columns()));
+      weight.read(0, 1, numbers.data());
+      scales = scales_of_norm(scales, numbers, weight.dtype());
+    }
+    return scales;
+  };
+  if (recipe_.alpha) {
+    chosen.alpha = *recipe_.alpha;
+    chosen.divisors = scales_for(chosen.alpha);
+    return chosen;
+  }
+  double least = consumers_error(state, rounded, chosen.value, {});
+  for (const double alpha : kAlphas) {
+    std::vector<float> scales = scales_for(alpha);
+    const double error = consumers_error(state, rounded, chosen.value, scales);
+    if (error >= least) continue;
+    least = error;
+    chosen.alpha = alpha;
+    chosen.divisors = std::move(scales);
+  }
+  if (chosen.divisors.empty()) chosen.note = "no alpha made the error of its consumers less";
+  return chosen;
+}
+
+// Sum of squares of the relative output errors.
+double BlockQuantizer::consumers_error(State& state, const std::vector<const Module*>& consumers,
+                                       const std::string& value, const std::vector<float>& divisors) {
+  const InputStatistics& input = state.inputs.at(value);
+  const std::vector<float> rows = divided(input.rows, divisors);
+  AbsHistogram histogram;
+  histogram.add(rows);
+  const float range = range_of(histogram);
+  double sum = 0;
+  for (const Module* module : consumers) {
+    const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
+    const std::vector<float> rounded = rounded_input(rows, matrix.columns(), scheme_of(range, matrix.dtype()));
+    const Adjustment adjustment{{}, divisors};
+    ErrorMeter meter(rows, rounded, matrix.columns(), adjustment);
+    for_each_rounded(matrix, adjustment, recipe_.weights, pool_,
+                     [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
+    sum += meter.error().output * meter.error().output;
+  }
+  return sum;
+}
+
+void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
+  for (const ir::NodeId id : pair.pair->consumers) {
+    state.adjustments[module_of(id)->weight].column_factors = pair.divisors;
+  }
+  const auto divide_vector = [&](ir::WeightId id) {
+    const ir::WeightInfo& info = model_.graph.weight(id);
+    const SourceMatrix vector(model_.checkpoint, info.name, info.shape);
+    State::Vector& stored = state.vectors[info.name];
+    stored = {vector.dtype(), std::vector<float>(static_cast<size_t>(vector.columns()))};
+    vector.read(0, 1, stored.values.data());
+    for (size_t c = 0; c < stored.values.size(); ++c) {
+      stored.values[c] = nearest(vector.dtype(), stored.values[c] / pair.divisors[c]);
+    }
+  };
+  const ir::Op& op = model_.graph.node(pair.pair->producer).op;
+  if (const auto* norm = std::get_if<ir::RmsNorm>(&op)) return divide_vector(norm->weight);
+  const auto& linear = std::get<ir::Linear>(op);
+  state.adjustments[module_of(pair.pair->producer)->weight].row_divisors = pair.divisors;
+  if (linear.bias) divide_vector(*linear.bias);
+}
+
+// ---- rounding and writing
+
+namespace {
+
+// Turns rounded pieces into the tensors of module_tensors, in its order: codes as they come, the rest kept until asked.
+class ModuleWriter {
+ public:
+  ModuleWriter(const Module& module, const Recipe& recipe, std::optional<float> scale_of_input)
+      : module_(module), recipe_(recipe), input_scale_(scale_of_input) {}
+
+  void add(const RoundedRows& piece, const ByteSink& sink) {
+    std::vector<uint32_t> words(static_cast<size_t>(module_.shape[1] * recipe_.weights.bits / 32));
+    for (const RoundedRow& row : piece.rows) {
+      scales_.insert(scales_.end(), row.scales.begin(), row.scales.end());
+      if (recipe_.packed()) {
+        pack_codes(row.codes, recipe_.weights.bits, words);
+        sink(std::as_bytes(std::span(words)));
+        zero_points_.insert(zero_points_.end(), row.zero_points.begin(), row.zero_points.end());
+      } else {
+        sink(std::as_bytes(std::span(row.codes)));
+      }
+    }
+  }
+
+  // One of the tensors after the codes.
+  void write(const TensorSpec& spec, const ByteSink& sink) const {
+    if (spec.name.ends_with(".weight_scale")) {
+      sink(as_stored(scales_, module_.dtype));
+    } else if (spec.name.ends_with(".input_scale")) {
+      sink(as_stored(std::span(&*input_scale_, 1), module_.dtype));
+    } else if (spec.name.ends_with(".weight_shape")) {
+      sink(std::as_bytes(std::span(module_.shape)));
+    } else {
+      write_zero_points(sink);
+    }
+  }
+
+ private:
+  // Packed along the rows.
+  void write_zero_points(const ByteSink& sink) const {
+    const auto rows = static_cast<size_t>(module_.shape[0]), groups = zero_points_.size() / rows;
+    const size_t per_word = 32 / static_cast<size_t>(recipe_.weights.bits);
+    const size_t word_rows = (rows + per_word - 1) / per_word;
+    std::vector<uint32_t> words(word_rows * groups, 0);
+    const int32_t offset = 1 << (recipe_.weights.bits - 1);
+    for (size_t r = 0; r < rows; ++r) {
+      for (size_t g = 0; g < groups; ++g) {
+        const auto stored = static_cast<uint32_t>(zero_points_[r * groups + g] + offset);
+        words[r / per_word * groups + g] |= stored << (r % per_word * static_cast<size_t>(recipe_.weights.bits));
+      }
+    }
+    sink(std::as_bytes(std::span(words)));
+  }
+
+  const Module& module_;
+  const Recipe& recipe_;
+  std::optional<float> input_scale_;
+  std::vector<float> scales_;
+  std::vector<int8_t> zero_points_;
+};
+
+}  // namespace
+
+void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* hidden,
+                           const std::function<void(double)>& progress) {
+  struct Tensor {
+    TensorSpec spec;
+    std::function<void(const ByteSink&)> write;
+  };
+  std::vector<Tensor> tensors;
+  Json records = Json::array();
+  static const Adjustment kNoAdjustment;
+  int64_t elements = 0, elements_done = 0;
+  for (const Module& module : modules_) {
+    if (module.block == state.index) elements += module.shape[0] * module.shape[1];
+  }
+
+  for (const Module& module : modules_) {
+    if (module.block != state.index) continue;
+    const auto known = state.adjustments.find(module.weight);
+    const Adjustment& adjustment = known == state.adjustments.end() ? kNoAdjustment : known->second;
+    for (const auto& [values, ending] :
+         {std::pair{&adjustment.row_divisors, kRowDivisors}, {&adjustment.column_factors, kColumnFactors}}) {
+      const bool may_be_kept = !module.kept.empty() || recipe_.budget > 0;
+      if (values->empty() || !may_be_kept) continue;
+      tensors.push_back({{module.name + ending, DType::f32, {static_cast<int64_t>(values->size())}},
+                         [values](const ByteSink& sink) { sink(std::as_bytes(std::span(*values))); }});
+    }
+    if (!module.kept.empty()) continue;
+
+    struct Work {
+      SourceMatrix source;
+      std::vector<float> rows{}, rounded{};
+      InputScheme scheme{};
+      double range = 0;
+      std::optional<double> before{};  // output error without smoothing
+      std::optional<ModuleWriter> writer{};
+    };
+    const auto job = std::make_shared<Work>(Work{SourceMatrix(model_.checkpoint, module.weight, module.shape)});
+    if (module.linear && samples_ != nullptr) {
+      const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+      const InputStatistics& input = state.inputs.at(value);
+      const auto smoothed = state.smoothed.find(value);
+      const AbsHistogram& histogram = smoothed == state.smoothed.end() ? input.histogram : smoothed->second;
+      const float range = range_of(histogram);
+      job->scheme = scheme_of(range, module.dtype);
+      if (job->scheme.rounding == InputRounding::fixed) {
+        job->range = range;
+        if (job->range == 0) warn("{}: every calibration input is 0; its scale is 1", module.name);
+      }
+      const std::vector<float>& divisors = state.divisors(value);
+      job->rows = divided(input.rows, divisors);
+      job->rounded = rounded_input(job->rows, module.shape[1], job->scheme);
+      if (!divisors.empty()) {
+        const InputScheme plain = scheme_of(range_of(input.histogram), module.dtype);
+        const std::vector<float> rounded = rounded_input(input.rows, module.shape[1], plain);
+        ErrorMeter meter(input.rows, rounded, module.shape[1], kNoAdjustment);
+        for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,
+                         [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
+        job->before = meter.error().output;
+      }
+    }
+    job->writer.emplace(module, recipe_,
+                        job->scheme.rounding == InputRounding::fixed ? std::optional(job->scheme.scale) : std::nullopt);
+
+    const std::vector<TensorSpec> specs = module_tensors(module, recipe_);
+    for (size_t i = 0; i < specs.size(); ++i) {
+      if (i > 0) {
+        tensors.push_back({specs[i], [job, spec = specs[i]](const ByteSink& sink) { job->writer->write(spec, sink); }});
+        continue;
+      }
+      tensors.push_back(
+          {specs[0], [&, job](const ByteSink& sink) {
+             ErrorMeter meter(job->rows, job->rounded, module.shape[1], adjustment);
+             for_each_rounded(job->source, adjustment, recipe_.weights, pool_, [&](const RoundedRows& piece) {
+               job->writer->add(piece, sink);
+               meter.add(piece, recipe_.weights, pool_);
+               elements_done += piece.count * module.shape[1];
+               progress(kRanged + (1 - kRanged) * static_cast<double>(elements_done) / static_cast<double>(elements));
+             });
+             Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
+             if (module.linear && samples_ != nullptr) {
+               if (job->range > 0) record["input_range"] = job->range;
+               record["output_error"] = meter.error().output;
+               if (job->before) record["output_error_unsmoothed"] = *job->before;
+             }
+             records.push_back(std::move(record));
+             job->rows = {};
+             job->rounded = {};
+           }});
+    }
+  }
+  for (const auto& [name, vector] : state.vectors) {
+    tensors.push_back({{name, vector.dtype, {static_cast<int64_t>(vector.values.size())}},
+                       [&vector](const ByteSink& sink) { sink(as_stored(vector.values, vector.dtype)); }});
+  }
+
+  const auto record = [&] {
+    Json pairs = Json::array();
+    for (const Pair& pair : state.pairs) {
+      Json consumers = Json::array();
+      for (const ir::NodeId id : pair.pair->consumers) consumers.push_back(model_.graph.node(id).name);
+      Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
+      if (!pair.divisors.empty()) json["alpha"] = pair.alpha;
+      if (!pair.note.empty()) json["not_smoothed"] = pair.note;
+      pairs.push_back(std::move(json));
+    }
+    return Json{{"block", state.block.name}, {"modules", records}, {"smoothing", std::move(pairs)}};
+  };
+  std::vector<TensorSpec> specs;
+  for (const Tensor& tensor : tensors) specs.push_back(tensor.spec);
+  work.finish_block(
+      record, specs, [&](size_t index, const ByteSink& sink) { tensors[index].write(sink); }, hidden);
+}
+
+}  // namespace duan::quant

@@ -1,0 +1,68 @@
+// One block of a model: what its layers read is observed, smoothed, given ranges; its matrices are rounded.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "quant/block_calibration.h"
+#include "quant/modules.h"
+#include "quant/output_error.h"
+#include "quant/recipe.h"
+#include "quant/smoothing.h"
+#include "quant/work_folder.h"
+
+namespace duan::quant {
+
+class BlockQuantizer {
+ public:
+  // Everything must outlive it. `samples` is nullptr where nothing is calibrated. `progress` sees the part of the
+  // block that is done, in [0, 1]; it may throw to stop.
+  BlockQuantizer(const models::Model& model, const std::vector<Block>& blocks, const std::vector<Module>& modules,
+                 const Recipe& recipe, const CalibrationSet* samples, int threads);
+
+  // Works on block `work.finished()` and finishes it there. `hidden` is what the block before handed on; it becomes
+  // what this one hands on.
+  void run(WorkFolder& work, HiddenStates& hidden, const std::function<void(double part)>& progress);
+
+ private:
+  struct Pair {  // a smoothing pair of this block
+    const SmoothingPair* pair;
+    std::string value;
+    std::vector<float> divisors;  // empty: not smoothed
+    double alpha = 0;
+    std::string note;  // why not, or how
+  };
+  struct State;  // of the block being worked on
+
+  void check_weights(const ir::Graph& graph);
+  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
+                 const std::function<void(double)>& progress);
+  void smooth(State& state);
+  Pair choose_scales(State& state, const SmoothingPair& pair);
+  double consumers_error(State& state, const std::vector<const Module*>& consumers, const std::string& value,
+                         const std::vector<float>& divisors);
+  void divide_producer(State& state, const Pair& pair);
+  void write(State& state, WorkFolder& work, const HiddenStates* hidden, const std::function<void(double)>& progress);
+  float range_of(const AbsHistogram& histogram) const;  // 0 unless ranges are fixed
+  InputScheme scheme_of(float range, DType dtype) const;
+  const Module* module_of(ir::NodeId linear) const;
+  bool is_exact(const SmoothingPair& pair) const;
+
+  const models::Model& model_;
+  const std::vector<Block>& blocks_;
+  const std::vector<Module>& modules_;
+  const Recipe& recipe_;
+  const CalibrationSet* samples_;
+  int threads_;
+  ThreadPool pool_;
+  Smoothing smoothing_;
+};
+
+// Tensors of a block's file that are not the output's: what smoothing did to a matrix that is kept, as f32.
+inline constexpr const char* kRowDivisors = ".smooth_row_divisors";
+inline constexpr const char* kColumnFactors = ".smooth_column_factors";
+
+}  // namespace duan::quant

@@ -1,0 +1,45 @@
+// A model folder as a quantized one, layer by layer: memory is one block's weights and the calibration activations.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <string>
+
+#include "base/json.h"
+#include "models/model.h"
+#include "quant/calibration.h"
+#include "quant/recipe.h"
+
+namespace duan::quant {
+
+struct QuantizeOptions {
+  Recipe recipe;
+  uint64_t max_shard_bytes = 5'000'000'000;
+  int threads = 0;         // 0: one per processor; the result does not depend on it
+  bool overwrite = false;  // replace what an earlier run wrote
+  bool restart = false;    // throw unfinished work of another run away
+};
+
+// What is being done ("model.layers.3.mlp", "writing"), and how far it is in all; the sizes of both phases have units
+// of their own. May throw to stop: finished blocks stay.
+struct QuantizeProgress {
+  std::string what;
+  bool writing = false;
+  int64_t done = 0, total = 1;  // numbers of the matrices; bytes while writing
+};
+
+// The content of quantization_report.json: "recipe", "calibration", "modules" (per module: "module", "kept" with the
+// reason or "input_range", "weight_error", "output_error", "output_error_unsmoothed"; errors are relative),
+// "smoothing", "bytes" {"source", "output"}, "files". The same inputs give the same report.
+inline constexpr const char* kReportFile = "quantization_report.json";
+
+// Writes `output`, which appears complete or not at all: compressed-tensors weights, config.json with
+// quantization_config, kReportFile and the source's other files. Finished blocks are kept in
+// WorkFolder::path_for(output) until then: a run that was killed goes on there, with the same result to the byte.
+// `samples` may be nullptr unless the recipe is int8_static or has a budget. Throws Error: whatever the headers of this
+// folder say; the output is there, or is the model itself; no room on the disk.
+Json quantize(const models::Model& model, const CalibrationSet* samples, const std::filesystem::path& output,
+              const QuantizeOptions& options, const std::function<void(const QuantizeProgress&)>& progress = {});
+
+}  // namespace duan::quant

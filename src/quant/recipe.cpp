@@ -1,0 +1,38 @@
+#include "quant/recipe.h"
+
+namespace duan::quant {
+
+std::string_view method_name(Method method) {
+  switch (method) {
+    case Method::int8_static:
+      return "int8-static";
+    case Method::int8_dynamic:
+      return "int8-dynamic";
+    case Method::rtn:
+      return "rtn";
+  }
+  return "?";
+}
+
+Json to_json(const Recipe& recipe) {
+  Json json = {{"method", method_name(recipe.method)},
+               {"bits", recipe.weights.bits},
+               {"group_size", recipe.weights.group_size},
+               {"symmetric", recipe.weights.symmetric},
+               {"weight_observer", recipe.weights.observer == WeightObserver::mse ? "mse" : "minmax"},
+               {"narrow", recipe.weights.narrow},
+               {"keep", recipe.keep},
+               {"include", recipe.include},
+               {"budget", recipe.budget}};
+  if (recipe.method == Method::int8_static) {
+    json["observer"] = range_method_name(recipe.range.method);
+    if (recipe.range.method == RangeMethod::percentile) json["percentile"] = recipe.range.percentile;
+  }
+  if (recipe.rounds_inputs()) {
+    json["smooth"] = recipe.smooth;
+    if (recipe.smooth) json["smooth_alpha"] = recipe.alpha ? Json(*recipe.alpha) : Json("auto");
+  }
+  return json;
+}
+
+}  // namespace duan::quant

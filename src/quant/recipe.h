@@ -1,0 +1,43 @@
+// What a quantization run is asked to do.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "quant/observer.h"
+#include "quant/rounding.h"
+
+namespace duan::quant {
+
+enum class Method {
+  int8_static,   // int8 weights; inputs of linear layers rounded to int8 with one calibrated scale a layer
+  int8_dynamic,  // int8 weights; inputs rounded to int8 with a scale of each token's own
+  rtn,           // weights rounded to the nearest number of their group, inputs not at all
+};
+std::string_view method_name(Method method);  // "int8-static"
+
+struct Recipe {
+  Method method = Method::int8_static;
+  WeightRounding weights{};  // scale_dtype is ignored: scales have the dtype of the source's weights
+  RangeOptions range{};      // int8_static
+  bool smooth = true;        // int8_static, and int8_dynamic with calibration samples
+  // s = max|x|^alpha / max|w|^(1-alpha); unset: per pair, what makes the output error of its consumers least.
+  std::optional<double> alpha{};
+  // Regular expressions that may match anywhere in a module's name. Matrices that stay as they are, and those that are
+  // rounded although the method leaves them (rtn: the embedding and the head).
+  std::vector<std::string> keep{}, include{};
+  // Keep the layers with the largest output errors as long as the weights stay below this many percent of the source's
+  // bytes; 0: none.
+  double budget = 0;
+
+  bool rounds_inputs() const { return method != Method::rtn; }
+  // One scale a row, codes unpacked; else groups or channels in packed words.
+  bool packed() const { return method == Method::rtn; }
+};
+
+Json to_json(const Recipe& recipe);
+
+}  // namespace duan::quant

@@ -1,0 +1,171 @@
+#include "quant/work_folder.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include "base/atomic_file.h"
+#include "base/error.h"
+
+namespace duan::quant {
+namespace {
+namespace fs = std::filesystem;
+
+constexpr const char* kState = "state.json";
+constexpr int kFormat = 1;  // of these files; a change makes work of older versions unusable
+
+// The first key whose values differ, "a.b", for a message.
+std::string difference(const Json& a, const Json& b) {
+  if (!a.is_object() || !b.is_object()) return "";
+  for (const auto& [key, value] : a.items()) {
+    if (b.contains(key) && b[key] == value) continue;
+    if (!b.contains(key)) return key;
+    const std::string inner = difference(value, b[key]);
+    return inner.empty() ? fmt::format("{}, {} then and {} now", key, printable(to_text(b[key]), 60),
+                                       printable(to_text(value), 60))
+                         : inner;
+  }
+  for (const auto& [key, value] : b.items()) {
+    if (!a.contains(key)) return key;
+  }
+  return "";
+}
+
+}  // namespace
+
+fs::path WorkFolder::path_for(const fs::path& output) {
+  fs::path folder = fs::absolute(output).lexically_normal();
+  if (!folder.has_filename()) folder = folder.parent_path();
+  return folder.parent_path() / (folder.filename().string() + ".partial");
+}
+
+WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restart)
+    : path_(path_for(output)), identity_(identity) {
+  identity_["format"] = kFormat;
+  std::error_code error;
+  const bool is_new = fs::create_directories(path_, error);
+  if (error) throw Error(fmt::format("cannot be created: {}", std::strerror(error.value())), path_.string());
+  fd_ = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd_ < 0) throw Error(fmt::format("cannot be opened: {}", std::strerror(errno)), path_.string());
+  try {
+    if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
+      throw Error("another run is working on this output", path_.string(), "wait for it, or choose another output");
+    }
+    if (is_new || !fs::exists(path_ / kState)) {
+      if (!is_new && !fs::is_empty(path_)) {
+        // Without a state nothing was finished; but only what a run writes may be swept away.
+        for (const auto& entry : fs::directory_iterator(path_)) {
+          const std::string name = entry.path().filename().string();
+          const bool is_ours = name.starts_with("block-") || name.starts_with("hidden-") || name.starts_with(".");
+          if (!is_ours) throw Error(fmt::format("holds {}, which no run wrote", printable(name)), path_.string());
+        }
+      }
+      clean();
+      write_state();
+      return;
+    }
+    const fs::path state_file = path_ / kState;
+    const Json state = read_json(state_file);
+    const Json& known = json_at<Json>(state, "identity", state_file.string());
+    if (known == identity_) {
+      finished_ = json_at<size_t>(state, "finished", state_file.string());
+      committing_ = json_or<uint64_t>(state, "committing", 0, state_file.string());
+      return;
+    }
+    // Nothing is lost where nothing is finished.
+    if (!restart && json_at<size_t>(state, "finished", state_file.string()) > 0) {
+      const std::string what = difference(identity_, known);
+      throw Error(fmt::format("holds the unfinished work of another run ({})", what.empty() ? "other options" : what),
+                  path_.string(), "--restart throws it away; the options of then go on with it");
+    }
+    clean();
+    write_state();
+  } catch (...) {
+    ::close(fd_);
+    throw;
+  }
+}
+
+WorkFolder::~WorkFolder() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+void WorkFolder::clean() const {
+  // The state first: without it, what is left counts for nothing.
+  std::error_code ignored;
+  fs::remove(path_ / kState, ignored);
+  for (const auto& entry : fs::directory_iterator(path_)) fs::remove(entry.path(), ignored);
+}
+
+void WorkFolder::write_state() {
+  Json state = {{"identity", identity_}, {"finished", finished_}};
+  if (committing_ != 0) state["committing"] = committing_;
+  write_file_atomically(path_ / kState, to_text(state, 1) + "\n");
+}
+
+fs::path WorkFolder::block_file(size_t block, const char* ending) const {
+  return path_ / fmt::format("block-{}.{}", block, ending);
+}
+
+fs::path WorkFolder::hidden_file(size_t block) const { return path_ / fmt::format("hidden-{}.safetensors", block); }
+
+void WorkFolder::finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
+                              const checkpoint::TensorSource& source, const HiddenStates* hidden) {
+  const size_t block = finished_;
+  if (!tensors.empty()) checkpoint::write_safetensors(block_file(block, "safetensors"), tensors, source);
+  write_file_atomically(block_file(block, "json"), to_text(record(), 1) + "\n");
+  if (hidden != nullptr) {
+    const auto rows = static_cast<int64_t>(hidden->values.size()) / hidden->width;
+    checkpoint::write_safetensors(
+        hidden_file(block), {{"hidden", DType::f32, {rows, hidden->width}}},
+        [&](size_t, const checkpoint::ByteSink& sink) { sink(std::as_bytes(std::span(hidden->values))); });
+  }
+  ++finished_;
+  write_state();
+  std::error_code ignored;
+  if (block > 0) fs::remove(hidden_file(block - 1), ignored);
+}
+
+Json WorkFolder::record(size_t block) const { return read_json(block_file(block, "json")); }
+
+std::optional<checkpoint::SafetensorsFile> WorkFolder::tensors(size_t block) const {
+  const fs::path file = block_file(block, "safetensors");
+  std::error_code ignored;
+  if (!fs::exists(file, ignored)) return std::nullopt;
+  return checkpoint::SafetensorsFile(file);
+}
+
+HiddenStates WorkFolder::hidden() const {
+  DUAN_CHECK(finished_ > 0, "no block is finished");
+  const fs::path path = hidden_file(finished_ - 1);
+  const checkpoint::SafetensorsFile file(path);
+  const auto view = file.find("hidden");
+  if (!view || view->dtype != DType::f32 || view->shape.size() != 2) {
+    throw Error("does not hold hidden states", path.string(), "--restart throws the unfinished work away");
+  }
+  HiddenStates hidden;
+  hidden.width = view->shape[1];
+  hidden.values.resize(view->bytes / sizeof(float));
+  std::memcpy(hidden.values.data(), view->data, view->bytes);
+  return hidden;
+}
+
+void WorkFolder::set_committing(uint64_t inode) {
+  committing_ = inode;
+  write_state();
+}
+
+void WorkFolder::remove() {
+  // The state last: until then, the next run sees what is to be done.
+  std::error_code ignored;
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    if (entry.path().filename() != kState) fs::remove(entry.path(), ignored);
+  }
+  fs::remove(path_ / kState, ignored);
+  fs::remove(path_, ignored);
+}
+
+}  // namespace duan::quant

@@ -1,0 +1,61 @@
+// What a quantization run has finished, kept beside its output so that a killed run goes on where it was.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "checkpoint/safetensors.h"
+#include "checkpoint/writer.h"
+#include "quant/block_calibration.h"
+
+namespace duan::quant {
+
+// "<output>.partial": state.json says what the run is of and how many blocks are finished; of each finished block
+// there are block-<n>.json and, if it made tensors, block-<n>.safetensors; of the last one hidden.<n>.safetensors, what
+// it hands on. Each file appears complete or not at all, state.json last, so there is no moment at which a kill harms.
+// Held under flock. All functions throw Error naming the file and the system's reason.
+class WorkFolder {
+ public:
+  // `identity` is everything the result depends on. What an earlier run of the same identity left is taken over; of
+  // another one it is an Error, unless `restart` throws it away.
+  WorkFolder(const std::filesystem::path& output, const Json& identity, bool restart);
+  ~WorkFolder();
+  WorkFolder(const WorkFolder&) = delete;
+  WorkFolder& operator=(const WorkFolder&) = delete;
+
+  static std::filesystem::path path_for(const std::filesystem::path& output);
+  const std::filesystem::path& path() const { return path_; }
+
+  size_t finished() const { return finished_; }  // blocks
+  // The inode of the folder that was about to become the output; 0: it has not come to that.
+  uint64_t committing() const { return committing_; }
+
+  // Block `finished()` is finished. `record` is asked after the tensors are written. `hidden` is what the block hands
+  // on; nullptr: nothing.
+  void finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
+                    const checkpoint::TensorSource& source, const HiddenStates* hidden);
+  Json record(size_t block) const;
+  std::optional<checkpoint::SafetensorsFile> tensors(size_t block) const;  // nothing: it made none
+  HiddenStates hidden() const;                                             // what the last finished block handed on
+
+  void set_committing(uint64_t inode);
+  void remove();  // the work is done
+
+ private:
+  std::filesystem::path block_file(size_t block, const char* ending) const;
+  std::filesystem::path hidden_file(size_t block) const;
+  void write_state();
+  void clean() const;
+
+  std::filesystem::path path_;
+  Json identity_;
+  size_t finished_ = 0;
+  uint64_t committing_ = 0;
+  int fd_ = -1;
+};
+
+}  // namespace duan::quant

@@ -1,0 +1,181 @@
+"""Quantizes models in every way and loads the folders in transformers with compressed-tensors.
+
+For each model and kind: no missing and no unexpected keys, the modules that should hold integers do, and transformers'
+logits in fp32 are those of `duan compare` on the same folder, up to a relative difference (Euclidean, all logits) of
+1e-5 where only weights are rounded. Where inputs are, too, a number on the border of two codes falls to one or the other
+with the last bit of a sum, and every later layer rounds something else: there the bar is 5e-3, or twice what transformers
+differs by from itself in fp64 if that is more.
+
+compressed-tensors 0.20 refuses every checkpoint with zero points, its own too ("weight_zero_point: size mismatch"; it
+forgets to pack the placeholder), unless transformers is asked to dequantize while loading. Those are loaded that way; as
+that multiplies in the scales' bf16, the weights are then replaced by compressed-tensors' own in fp32.
+
+usage: quantized_checkpoints.py --duan build/release/bin/duan [--reference DIR] [--only WORD ...]
+Needs torch, transformers, compressed-tensors, safetensors. Exits 1 if anything differs.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+os.environ.setdefault("TQDM_DISABLE", "1")
+
+import torch
+from compressed_tensors.compressors import PackedQuantizationCompressor
+from compressed_tensors.quantization import QuantizationScheme
+from safetensors import safe_open
+from safetensors.torch import save_file
+from transformers import AutoModelForCausalLM, CompressedTensorsConfig
+from transformers.utils import logging
+
+SOURCES = pathlib.Path(__file__).resolve().parents[2]
+CALIBRATED = "CALIBRATED"  # stands for --calibration and its file
+GROUP = "GROUP"  # for a group size that divides the columns of every matrix
+KINDS = {
+    "int8-static": [CALIBRATED],
+    "int8-static, alpha 0.5": [CALIBRATED, "--smooth-alpha", "0.5", "--observer", "minmax"],
+    "int8-static, plain": [CALIBRATED, "--no-smooth"],
+    "int8-static, ends kept": [CALIBRATED, "--keep", "embed_tokens|lm_head"],
+    "int8-static, some kept": [CALIBRATED, "--keep", r"layers\.0\.mlp\.down|q_proj"],
+    "int8-static, budget": [CALIBRATED, "--budget", "70"],
+    "int8-static, sharded": [CALIBRATED, "--max-shard-size", "30KB"],
+    "int8-dynamic": ["--method", "int8-dynamic"],
+    "int8-dynamic, smoothed": ["--method", "int8-dynamic", CALIBRATED],
+    "rtn 4": ["--method", "rtn", "--bits", "4", "--group-size", GROUP],
+    "rtn 4 asymmetric": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--asymmetric"],
+    "rtn 4 channel": ["--method", "rtn", "--bits", "4", "--group-size", "-1"],
+    "rtn 8": ["--method", "rtn", "--bits", "8", "--group-size", GROUP],
+    "rtn 8 asymmetric": ["--method", "rtn", "--bits", "8", "--group-size", GROUP, "--asymmetric"],
+    "rtn 4 sharded": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--max-shard-size", "30KB"],
+}
+
+
+class Failure(Exception):
+    pass
+
+
+def check(condition, message):
+    if not condition:
+        raise Failure(message)
+
+
+def duan(program, *arguments):
+    done = subprocess.run([program, *arguments], capture_output=True, text=True)
+    check(done.returncode in (0, 1) and not done.stderr.startswith("error"), f"duan {arguments[0]}: {done.stderr}")
+    return done.stdout
+
+
+def stored_tensors(folder):
+    names = {}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as tensors:
+            for name in tensors.keys():
+                check(name not in names, f"{name} is stored twice")
+                names[name] = tensors.get_slice(name).get_dtype()
+    return names
+
+
+def set_weights(model, folder, modules):
+    """Gives the modules the weights that compressed-tensors decompresses in fp32."""
+    group = json.loads((folder / "config.json").read_text())["quantization_config"]["config_groups"]["group_0"]
+    scheme = QuantizationScheme.model_validate(group)
+    with safe_open(next(folder.glob("*.safetensors")), "pt") as tensors:
+        for module in modules:
+            parts = {part: tensors.get_tensor(f"{module}.{part}")
+                     for part in ("weight_packed", "weight_scale", "weight_zero_point", "weight_shape")}
+            parts["weight_scale"] = parts["weight_scale"].float()
+            model.get_submodule(module).weight.data = PackedQuantizationCompressor.decompress(parts, scheme)["weight"]
+
+
+def check_folder(program, folder, kind, ids, golden):
+    dequantized = "asymmetric" in kind
+    extra = {"quantization_config": CompressedTensorsConfig(dequantize=True)} if dequantized else {}
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **extra)
+    for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
+        check(not info[what], f"{what}: {sorted(info[what])[:5]}")
+    report = json.loads((folder / "quantization_report.json").read_text())
+    quantized = {m["module"] for m in report["modules"] if "kept" not in m}
+    stored = stored_tensors(folder)
+    integers = {name.rsplit(".", 1)[0] for name, dtype in stored.items()
+                if dtype in ("I8",) or name.endswith(".weight_packed")}
+    check(integers == quantized, f"integers in {sorted(integers ^ quantized)[:5]}")
+    marked = {name for name, module in model.named_modules() if hasattr(module, "quantization_scheme")}
+    tied = model.config.tie_word_embeddings
+    wanted = quantized | ({"lm_head"} if tied and "model.embed_tokens" in quantized else set())
+    check(dequantized or marked == wanted, f"transformers quantizes {sorted(marked ^ wanted)[:5]}")
+
+    if dequantized:
+        set_weights(model, folder, quantized)
+    with torch.no_grad():
+        logits = model(ids[None]).logits[0].float()
+    check(bool(torch.isfinite(logits).all()), "logits are not finite")
+    save_file({"input_ids": ids, "logits": logits.contiguous()}, golden)
+    compared = json.loads(duan(program, "compare", str(folder), str(golden), "--compute", "fp32", "--json"))
+    difference = compared["cases"][0]["rel_l2"] if "cases" in compared else compared["rel_l2"]
+    bar = 1e-5
+    if not kind.startswith("rtn"):
+        with torch.no_grad():
+            wide = model.double()(ids[None]).logits[0]
+        bar = max(5e-3, 2 * float((logits - wide).norm() / wide.norm()))
+    check(difference <= bar, f"logits differ by {difference:.2g}, at most {bar:.2g} is allowed")
+    return difference, bar
+
+
+def models(reference):
+    own = SOURCES / "tests" / "data" / "models"
+    found = {folder.name: folder for folder in sorted(own.iterdir()) if (folder / "model.safetensors").exists()}
+    found["demo"] = SOURCES / "models" / "demo"
+    if reference:
+        found["tinychat"] = pathlib.Path(reference) / "data" / "qwen3-tinychat" / "hf"
+        for name in ("qwen3_tied", "qwen3_untied_mha"):
+            found[name] = pathlib.Path(reference) / "golden" / "awq" / name / "src"
+    return found
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--duan", default=str(SOURCES / "build/release/bin/duan"))
+    parser.add_argument("--reference", default=os.environ.get("DUAN_REFERENCE_DIR"))
+    parser.add_argument("--only", nargs="*", default=[], help="words the name of a case must contain")
+    arguments = parser.parse_args()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+
+    failed = ran = 0
+    for name, source in models(arguments.reference).items():
+        config = json.loads((source / "config.json").read_text())
+        generator = torch.Generator().manual_seed(1)
+        draw = lambda *shape: torch.randint(config["vocab_size"], shape, generator=generator)
+        samples, ids = draw(8, 64), draw(48)
+        widths = config["hidden_size"], config["intermediate_size"]
+        group = next(size for size in (64, 32, 16) if all(width % size == 0 for width in widths))
+        for kind, flags in KINDS.items():
+            title = f"{name}: {kind}"
+            if not all(word in title for word in arguments.only):
+                continue
+            ran += 1
+            with tempfile.TemporaryDirectory() as temporary:
+                root = pathlib.Path(temporary)
+                calibration, folder = root / "calibration.json", root / "out"
+                calibration.write_text(json.dumps(samples.tolist()))
+                command = [part for flag in flags for part in
+                           (["--calibration", str(calibration), "--samples", "8"] if flag == CALIBRATED else [str(group) if flag == GROUP else flag])]
+                try:
+                    duan(arguments.duan, "quantize", str(source), "-o", str(folder), *command)
+                    shards = len(list(folder.glob("*.safetensors")))
+                    check(("sharded" not in kind) == (shards == 1), f"{shards} shards")
+                    difference, bar = check_folder(arguments.duan, folder, kind, ids, root / "golden.safetensors")
+                    print(f"ok    {title}: logits within {difference:.2g} (bar {bar:.2g})", flush=True)
+                except Exception as error:  # whatever a consumer throws is what this script is here to report
+                    failed += 1
+                    print(f"FAIL  {title}: {type(error).__name__}: {error}", flush=True)
+    print(f"{ran - failed} of {ran} checkpoints pass")
+    return 1 if failed or not ran else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,126 @@
+#include "quant/block_calibration.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/error.h"
+#include "engine/engine.h"
+#include "ir/subgraph.h"
+#include "quant/modules.h"
+#include "quant/support.h"
+#include "support/models.h"
+
+namespace duan::quant {
+namespace {
+
+struct Seen {
+  std::vector<float> channel_max;
+  uint64_t count = 0;
+};
+
+TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
+  for (const auto& folder : test::tiny_models()) {
+    const models::Model model = models::Model::open(folder);
+    const CalibrationSet samples = test::some_samples(model.config.vocab_size);
+    // Block by block.
+    std::map<std::string, InputStatistics> found;
+    HiddenStates hidden;
+    const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+    const std::vector<Block> blocks = find_blocks(model.graph);
+    for (const Block& block : blocks) {
+      const ir::Graph graph = ir::subgraph(model.graph, block.first, block.last);
+      Observed observed;
+      for (const ir::Node& node : graph.nodes) {
+        if (std::holds_alternative<ir::Linear>(node.op)) observed[graph.value(node.inputs[0]).name];
+      }
+      HiddenStates out;
+      for (auto& [name, statistics] : run_block({graph, weights, samples, 2}, hidden, &out, observed)) {
+        found.emplace(name, std::move(statistics));
+      }
+      hidden = std::move(out);
+    }
+    // All at once, by the interpreter.
+    std::map<std::string, Seen> expected;
+    engine::Options options;
+    options.context = 64;
+    const auto engine = engine::make_reference(model.graph, model.checkpoint, options);
+    engine->set_probe([&](ir::ValueId value, int64_t, int64_t rows, int64_t width, const float* data) {
+      Seen& seen = expected[model.graph.value(value).name];
+      seen.channel_max.resize(static_cast<size_t>(width), 0.0f);
+      for (int64_t i = 0; i < rows * width; ++i) {
+        float& most = seen.channel_max[static_cast<size_t>(i % width)];
+        most = std::max(most, std::abs(data[i]));
+      }
+      seen.count += static_cast<uint64_t>(rows * width);
+    });
+    for (const auto& sample : samples.samples) {
+      engine->truncate(0);
+      engine->forward(sample);
+    }
+    EXPECT_GE(found.size(), 4 * static_cast<size_t>(model.config.num_hidden_layers) + 1);
+    for (const auto& [name, statistics] : found) {
+      const Seen& seen = expected.at(name);
+      EXPECT_EQ(statistics.histogram.count(), seen.count) << name;
+      float highest = 0;
+      for (size_t c = 0; c < seen.channel_max.size(); ++c) {
+        EXPECT_NEAR(statistics.channel_max[c], seen.channel_max[c], 1e-3f + 1e-3f * seen.channel_max[c]) << name;
+        highest = std::max(highest, statistics.channel_max[c]);
+      }
+      EXPECT_EQ(statistics.histogram.highest(), highest) << name;
+      EXPECT_EQ(statistics.rows.size(), static_cast<size_t>(samples.tokens()) * seen.channel_max.size());
+    }
+  }
+}
+
+TEST(BlockCalibration, DividesChannelsAndDoesNotDependOnThreads) {
+  const models::Model model = models::Model::open(test::tiny_models().front());
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 40, 30);
+  ASSERT_GT(samples.tokens(), kKeptRows);
+  const std::vector<Block> blocks = find_blocks(model.graph);
+  const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+  HiddenStates hidden;
+  run_block({ir::subgraph(model.graph, blocks[0].first, blocks[0].last), weights, samples, 1}, {}, &hidden, {});
+  const ir::Graph graph = ir::subgraph(model.graph, blocks[1].first, blocks[1].last);
+  std::string name;
+  for (const ir::Node& node : graph.nodes) {
+    if (name.empty() && std::holds_alternative<ir::Linear>(node.op)) name = graph.value(node.inputs[0]).name;
+  }
+  const auto plain = run_block({graph, weights, samples, 1}, hidden, nullptr, {{name, {}}}).at(name);
+  std::vector<float> divisors(plain.channel_max.size());
+  for (size_t c = 0; c < divisors.size(); ++c) divisors[c] = c % 2 == 0 ? 4.0f : 0.5f;
+  HiddenStates one_out, three_out;
+  const auto one = run_block({graph, weights, samples, 1}, hidden, &one_out, {{name, divisors}}).at(name);
+  const auto three = run_block({graph, weights, samples, 3}, hidden, &three_out, {{name, divisors}}).at(name);
+  for (size_t c = 0; c < divisors.size(); ++c) EXPECT_EQ(one.channel_max[c], plain.channel_max[c] / divisors[c]);
+  EXPECT_LE(one.rows.size(), static_cast<size_t>(kKeptRows) * divisors.size());
+  EXPECT_EQ(one.rows, three.rows);
+  EXPECT_EQ(one.channel_max, three.channel_max);
+  EXPECT_EQ(one_out.values, three_out.values);
+  EXPECT_TRUE(
+      std::equal(one.histogram.counts().begin(), one.histogram.counts().end(), three.histogram.counts().begin()));
+}
+
+TEST(BlockCalibration, NamesTheLayersWhoseInputIsNotFinite) {
+  const models::Model model = models::Model::open(test::tiny_models().front());
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 3, 5);
+  const std::vector<Block> blocks = find_blocks(model.graph);
+  const ir::Graph graph = ir::subgraph(model.graph, blocks[1].first, blocks[1].last);
+  HiddenStates hidden{model.config.hidden_size, {}};
+  hidden.values.assign(static_cast<size_t>(samples.tokens() * hidden.width), 1.0f);
+  hidden.values[static_cast<size_t>(7 * hidden.width + 3)] = std::numeric_limits<float>::infinity();  // of sample 2
+  Observed observed;
+  for (const ir::Node& node : graph.nodes) {
+    if (std::holds_alternative<ir::Linear>(node.op)) observed[graph.value(node.inputs[0]).name];
+  }
+  try {
+    run_block({graph, engine::weights_of(model.checkpoint), samples, 1}, hidden, nullptr, observed);
+    ADD_FAILURE() << "not refused";
+  } catch (const Error& e) {
+    EXPECT_NE(e.where().find("layers.0.self_attn.q_proj"), std::string::npos) << e.what();
+    EXPECT_NE(e.message().find("sample 2"), std::string::npos) << e.what();
+  }
+}
+
+}  // namespace
+}  // namespace duan::quant

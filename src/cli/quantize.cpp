@@ -72,6 +72,10 @@ void check_flags(const QuantizeCommand& c) {
   if (c.given("--percentile") && c.observer != "percentile") {
     throw Error(fmt::format("has no effect with --observer {}", c.observer), "--percentile");
   }
+  if (c.group_size < 1 && c.group_size != -1) {
+    throw Error(fmt::format("{} columns cannot share a scale", c.group_size), "--group-size",
+                "give 1 or more, or -1 for a whole row");
+  }
   if (c.calibration.empty()) {
     for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha"}) {
       if (c.given(flag)) throw Error("has no effect without --calibration", flag);
@@ -211,11 +215,6 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       ->check(CLI::IsMember({"minmax", "mse"}));
   command.add_option("--bits", c.bits, "Of a weight (rtn)")->check(CLI::IsMember({4, 8}))->capture_default_str();
   command.add_option("--group-size", c.group_size, "Columns that share a scale (rtn); -1: a whole row")
-      ->check(CLI::Validator(
-          [](const std::string& text) {
-            return text == "0" || text.size() > 7 ? std::string("1 to 999999, or -1") : "";
-          },
-          "INT"))
       ->capture_default_str();
   command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points (rtn)");
   command.add_option("--keep", c.keep, "Leave matrices whose name this matches as they are; may be repeated")
@@ -243,7 +242,8 @@ void add_quantize(CLI::App& app) {
   add_rounding_options(*command, *c);
   command
       ->add_option("--calibration", c->calibration, "Texts the model is run on: .jsonl, .json or .txt; may be repeated")
-      ->type_name("FILE");
+      ->type_name("FILE")
+      ->allow_extra_args(false);
   command->add_option("--samples", c->samples, "Samples taken from them, at most")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
@@ -257,8 +257,8 @@ void add_quantize(CLI::App& app) {
   command->add_flag("--restart", c->restart, "Throw unfinished work with other options away");
   command->add_flag("--json", c->json, "The report as one JSON object");
   command->footer(
-      "The output is a compressed-tensors checkpoint that duan, transformers and vLLM load. Finished layers are kept\n"
-      "in DIR.partial until it is complete: the same command goes on where a run was stopped.\n"
+      "The output is a compressed-tensors checkpoint that duan and transformers load. Finished layers are kept in\n"
+      "DIR.partial until it is complete: the same command goes on where a run was stopped.\n"
       "Examples:\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"
       "  duan quantize Qwen3-1.7B -o out --calibration chats.jsonl --keep 'embed_tokens|lm_head' --budget 60\n"

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
-#include <limits>
+#include <memory>
 #include <optional>
 
 #include "base/cpu.h"
@@ -24,6 +24,8 @@ constexpr double kAlphas[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8};
 
 // Parts of a block's work, for the progress line.
 constexpr double kObserved = 0.6, kRanged = 0.8;
+
+const Adjustment kNoAdjustment;
 
 std::vector<float> divided(const std::vector<float>& rows, const std::vector<float>& divisors) {
   std::vector<float> out = rows;
@@ -350,116 +352,123 @@ class ModuleWriter {
 
 }  // namespace
 
+// A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
+struct BlockQuantizer::Job {
+  const Module& module;
+  const Adjustment& adjustment;
+  SourceMatrix source;
+  std::vector<float> rows{}, rounded{};
+  InputScheme scheme{};
+  double range = 0;
+  std::optional<double> before{};  // output error without smoothing
+  std::optional<ModuleWriter> writer{};
+};
+
+std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const Module& module,
+                                                             const Adjustment& adjustment) {
+  auto job =
+      std::make_shared<Job>(Job{module, adjustment, SourceMatrix(model_.checkpoint, module.weight, module.shape)});
+  const int64_t columns = module.shape[1];
+  if (module.linear && samples_ != nullptr) {
+    const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+    const InputStatistics& input = state.inputs.at(value);
+    const auto smoothed = state.smoothed.find(value);
+    const float range = range_of(smoothed == state.smoothed.end() ? input.histogram : smoothed->second);
+    job->scheme = scheme_of(range, module.dtype);
+    job->range = range;
+    if (job->scheme.rounding == InputRounding::fixed && range == 0) {
+      warn("{}: every calibration input is 0; its scale is 1", module.name);
+    }
+    const std::vector<float>& divisors = state.divisors(value);
+    job->rows = divided(input.rows, divisors);
+    job->rounded = rounded_input(job->rows, columns, job->scheme);
+    if (!divisors.empty()) {
+      const InputScheme plain = scheme_of(range_of(input.histogram), module.dtype);
+      const std::vector<float> rounded = rounded_input(input.rows, columns, plain);
+      ErrorMeter meter(input.rows, rounded, columns, kNoAdjustment);
+      for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,
+                       [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
+      job->before = meter.error().output;
+    }
+  }
+  const bool is_fixed = job->scheme.rounding == InputRounding::fixed;
+  job->writer.emplace(module, recipe_, is_fixed ? std::optional(job->scheme.scale) : std::nullopt);
+  return job;
+}
+
+// Writes the codes; what came of it, for the report.
+Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<void(int64_t elements)>& done) {
+  const Module& module = job.module;
+  ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
+  for_each_rounded(job.source, job.adjustment, recipe_.weights, pool_, [&](const RoundedRows& piece) {
+    job.writer->add(piece, sink);
+    meter.add(piece, recipe_.weights, pool_);
+    done(piece.count * module.shape[1]);
+  });
+  job.rows = {};
+  job.rounded = {};
+  Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
+  if (module.linear && samples_ != nullptr) {
+    if (job.range > 0) record["input_range"] = job.range;
+    record["output_error"] = meter.error().output;
+    if (job.before) record["output_error_unsmoothed"] = *job.before;
+  }
+  return record;
+}
+
+Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
+  Json pairs = Json::array();
+  for (const Pair& pair : state.pairs) {
+    Json consumers = Json::array();
+    for (const ir::NodeId id : pair.pair->consumers) consumers.push_back(model_.graph.node(id).name);
+    Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
+    if (!pair.divisors.empty()) json["alpha"] = pair.alpha;
+    if (!pair.note.empty()) json["not_smoothed"] = pair.note;
+    pairs.push_back(std::move(json));
+  }
+  return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};
+}
+
 void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* hidden,
                            const std::function<void(double)>& progress) {
-  struct Tensor {
-    TensorSpec spec;
-    std::function<void(const ByteSink&)> write;
+  std::vector<TensorSpec> specs;
+  std::vector<std::function<void(const ByteSink&)>> writers;  // of their bytes
+  const auto add = [&](TensorSpec spec, std::function<void(const ByteSink&)> write) {
+    specs.push_back(std::move(spec));
+    writers.push_back(std::move(write));
   };
-  std::vector<Tensor> tensors;
   Json records = Json::array();
-  static const Adjustment kNoAdjustment;
-  int64_t elements = 0, elements_done = 0;
-  for (const Module& module : modules_) {
-    if (module.block == state.index) elements += module.shape[0] * module.shape[1];
-  }
-
+  double elements = 0, elements_done = 0;
+  const auto done = [&](int64_t count) {
+    elements_done += static_cast<double>(count);
+    progress(kRanged + (1 - kRanged) * elements_done / elements);
+  };
   for (const Module& module : modules_) {
     if (module.block != state.index) continue;
+    elements += static_cast<double>(module.shape[0] * module.shape[1]);
     const auto known = state.adjustments.find(module.weight);
     const Adjustment& adjustment = known == state.adjustments.end() ? kNoAdjustment : known->second;
+    const bool may_be_kept = !module.kept.empty() || recipe_.budget > 0;
     for (const auto& [values, ending] :
          {std::pair{&adjustment.row_divisors, kRowDivisors}, {&adjustment.column_factors, kColumnFactors}}) {
-      const bool may_be_kept = !module.kept.empty() || recipe_.budget > 0;
       if (values->empty() || !may_be_kept) continue;
-      tensors.push_back({{module.name + ending, DType::f32, {static_cast<int64_t>(values->size())}},
-                         [values](const ByteSink& sink) { sink(std::as_bytes(std::span(*values))); }});
+      add({module.name + ending, DType::f32, {static_cast<int64_t>(values->size())}},
+          [values = values](const ByteSink& sink) { sink(std::as_bytes(std::span(*values))); });
     }
     if (!module.kept.empty()) continue;
-
-    struct Work {
-      SourceMatrix source;
-      std::vector<float> rows{}, rounded{};
-      InputScheme scheme{};
-      double range = 0;
-      std::optional<double> before{};  // output error without smoothing
-      std::optional<ModuleWriter> writer{};
-    };
-    const auto job = std::make_shared<Work>(Work{SourceMatrix(model_.checkpoint, module.weight, module.shape)});
-    if (module.linear && samples_ != nullptr) {
-      const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
-      const InputStatistics& input = state.inputs.at(value);
-      const auto smoothed = state.smoothed.find(value);
-      const AbsHistogram& histogram = smoothed == state.smoothed.end() ? input.histogram : smoothed->second;
-      const float range = range_of(histogram);
-      job->scheme = scheme_of(range, module.dtype);
-      if (job->scheme.rounding == InputRounding::fixed) {
-        job->range = range;
-        if (job->range == 0) warn("{}: every calibration input is 0; its scale is 1", module.name);
-      }
-      const std::vector<float>& divisors = state.divisors(value);
-      job->rows = divided(input.rows, divisors);
-      job->rounded = rounded_input(job->rows, module.shape[1], job->scheme);
-      if (!divisors.empty()) {
-        const InputScheme plain = scheme_of(range_of(input.histogram), module.dtype);
-        const std::vector<float> rounded = rounded_input(input.rows, module.shape[1], plain);
-        ErrorMeter meter(input.rows, rounded, module.shape[1], kNoAdjustment);
-        for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,
-                         [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
-        job->before = meter.error().output;
-      }
-    }
-    job->writer.emplace(module, recipe_,
-                        job->scheme.rounding == InputRounding::fixed ? std::optional(job->scheme.scale) : std::nullopt);
-
-    const std::vector<TensorSpec> specs = module_tensors(module, recipe_);
-    for (size_t i = 0; i < specs.size(); ++i) {
-      if (i > 0) {
-        tensors.push_back({specs[i], [job, spec = specs[i]](const ByteSink& sink) { job->writer->write(spec, sink); }});
-        continue;
-      }
-      tensors.push_back(
-          {specs[0], [&, job](const ByteSink& sink) {
-             ErrorMeter meter(job->rows, job->rounded, module.shape[1], adjustment);
-             for_each_rounded(job->source, adjustment, recipe_.weights, pool_, [&](const RoundedRows& piece) {
-               job->writer->add(piece, sink);
-               meter.add(piece, recipe_.weights, pool_);
-               elements_done += piece.count * module.shape[1];
-               progress(kRanged + (1 - kRanged) * static_cast<double>(elements_done) / static_cast<double>(elements));
-             });
-             Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
-             if (module.linear && samples_ != nullptr) {
-               if (job->range > 0) record["input_range"] = job->range;
-               record["output_error"] = meter.error().output;
-               if (job->before) record["output_error_unsmoothed"] = *job->before;
-             }
-             records.push_back(std::move(record));
-             job->rows = {};
-             job->rounded = {};
-           }});
+    const std::shared_ptr<Job> job = prepare(state, module, adjustment);
+    const std::vector<TensorSpec> parts = module_tensors(module, recipe_);
+    add(parts[0], [&, job](const ByteSink& sink) { records.push_back(round(*job, sink, done)); });
+    for (size_t i = 1; i < parts.size(); ++i) {
+      add(parts[i], [job, spec = parts[i]](const ByteSink& sink) { job->writer->write(spec, sink); });
     }
   }
   for (const auto& [name, vector] : state.vectors) {
-    tensors.push_back({{name, vector.dtype, {static_cast<int64_t>(vector.values.size())}},
-                       [&vector](const ByteSink& sink) { sink(as_stored(vector.values, vector.dtype)); }});
+    add({name, vector.dtype, {static_cast<int64_t>(vector.values.size())}},
+        [&vector = vector](const ByteSink& sink) { sink(as_stored(vector.values, vector.dtype)); });
   }
-
-  const auto record = [&] {
-    Json pairs = Json::array();
-    for (const Pair& pair : state.pairs) {
-      Json consumers = Json::array();
-      for (const ir::NodeId id : pair.pair->consumers) consumers.push_back(model_.graph.node(id).name);
-      Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
-      if (!pair.divisors.empty()) json["alpha"] = pair.alpha;
-      if (!pair.note.empty()) json["not_smoothed"] = pair.note;
-      pairs.push_back(std::move(json));
-    }
-    return Json{{"block", state.block.name}, {"modules", records}, {"smoothing", std::move(pairs)}};
-  };
-  std::vector<TensorSpec> specs;
-  for (const Tensor& tensor : tensors) specs.push_back(tensor.spec);
-  work.finish_block(
-      record, specs, [&](size_t index, const ByteSink& sink) { tensors[index].write(sink); }, hidden);
+  work.finish_block([&] { return record_of(state, records); }, specs,
+                    [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden);
 }
 
 }  // namespace duan::quant

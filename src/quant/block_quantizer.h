@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -36,6 +37,7 @@ class BlockQuantizer {
     std::string note;  // why not, or how
   };
   struct State;  // of the block being worked on
+  struct Job;    // a module of it that is rounded
 
   void check_weights(const ir::Graph& graph);
   void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
@@ -45,6 +47,9 @@ class BlockQuantizer {
   double consumers_error(State& state, const std::vector<const Module*>& consumers, const std::string& value,
                          const std::vector<float>& divisors);
   void divide_producer(State& state, const Pair& pair);
+  std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
+  Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);
+  Json record_of(const State& state, const Json& modules) const;
   void write(State& state, WorkFolder& work, const HiddenStates* hidden, const std::function<void(double)>& progress);
   float range_of(const AbsHistogram& histogram) const;  // 0 unless ranges are fixed
   InputScheme scheme_of(float range, DType dtype) const;

@@ -175,8 +175,8 @@ TEST(Quantize, TheOrderOfSamplesDoesNotMatter) {
   reversed.close();
   for (const char* name : {"calibration", "reversed"}) {
     const auto result =
-        run_duan({"quantize", model("qwen3-untied"), "-o", (dir.path() / name).string(), "--calibration",
-                  (dir.path() / (std::string(name) + ".jsonl")).string(), "--samples", "9"});
+        run_duan({"quantize", "-o", (dir.path() / name).string(), "--calibration",
+                  (dir.path() / (std::string(name) + ".jsonl")).string(), model("qwen3-untied"), "--samples", "9"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
   EXPECT_EQ(contents(dir.path() / "calibration"), contents(dir.path() / "reversed"));
@@ -200,7 +200,9 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
   EXPECT_NE(error({"--percentile", "99"}).find("--percentile: has no effect"), std::string::npos);
   EXPECT_NE(error({"--calibration", calibration, "--smooth-alpha", "2"}).find("--smooth-alpha"), std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--max-shard-size", "5XB"}).find("--max-shard-size"), std::string::npos);
-  EXPECT_NE(error({"--method", "rtn", "--group-size", "48"}).find("--group-size"), std::string::npos);
+  for (const char* size : {"48", "0", "-5"}) {
+    EXPECT_NE(error({"--method", "rtn", "--group-size", size}).find("--group-size"), std::string::npos) << size;
+  }
   EXPECT_NE(error({"--method", "int8-dynamic", "--budget", "60"}).find("no calibration samples"), std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--keep", "nothing"}).find("matches no module"), std::string::npos);
   error({"--method", "awq"}, 2);

@@ -7,10 +7,14 @@ function(duan_library name)
 endfunction()
 
 # Code that is compiled more often than it runs for long, commands and tests: what its files all include is read once
-# (HEADERS, or those of the target REUSE), and nothing is unrolled.
+# (HEADERS, or those of the target REUSE), and nothing is unrolled; with sanitizers it is not optimised at all.
 function(duan_quick_to_build target)
   cmake_parse_arguments(ARG "" "REUSE" "HEADERS" ${ARGN})
-  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  if(DUAN_SANITIZE)
+    target_compile_options(${target} PRIVATE -O0)
+  else()
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endif()
   if(ARG_REUSE)
     target_precompile_headers(${target} REUSE_FROM ${ARG_REUSE})
   else()

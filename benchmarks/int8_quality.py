@@ -6,11 +6,14 @@ exports (dialect onnx21, no KV cache): its linear layers (Gemm; u8 inputs, s8 we
 outputs, as is its default, and without), embedding and attention in floating point. duan rounds the embedding, too.
 
 usage: int8_quality.py --model FOLDER --calibration calib.json --held-out heldout.json [--samples 64] [--tokens 160]
-Both files: a list of lists of token ids. Needs numpy, onnx, onnxruntime. Exits 1 if duan's default is worse than the
-best of ONNX Runtime's, or its perplexity more than 1 % above fp32's.
+       int8_quality.py --model FOLDER --calibration chats.jsonl --held-out heldout.jsonl [--think off]
+Files are a list of lists of token ids (.json), or dialogues, {"messages": [...]} a line (.jsonl); of held-out dialogues
+only the answers are predicted, as `duan eval --chat` does. Needs numpy, onnx, onnxruntime. Exits 1 if duan's default is
+worse than the best of ONNX Runtime's, or its perplexity more than 1 % above fp32's.
 """
 
 import argparse
+import contextlib
 import itertools
 import json
 import pathlib
@@ -21,6 +24,7 @@ import tempfile
 import numpy as np
 import onnxruntime
 from onnxruntime import quantization
+from onnxruntime.quantization import calibrate
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1]
 SMOOTHING = {"none": ["--no-smooth"], "alpha 0.5": ["--smooth-alpha", "0.5"], "auto": ["--smooth-alpha", "auto"]}
@@ -33,11 +37,21 @@ CALIBRATORS = {
 }
 
 
-def duan(program, *arguments):
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
+def duan(program, *arguments, stdin=None):
+    done = subprocess.run([program, *map(str, arguments)], input=stdin, capture_output=True, text=True)
     if done.returncode != 0:
         sys.exit(f"duan {arguments[0]}: {done.stderr}")
     return done.stdout
+
+
+def take_samples_of_any_length():
+    """ONNX Runtime 1.31 makes one array of what a tensor was in all samples, which unequal lengths do not become."""
+    collect = calibrate.HistogramCollector.collect
+
+    def collect_flat(self, values):
+        return collect(self, {name: np.concatenate([v.ravel() for v in arrays]) for name, arrays in values.items()})
+
+    calibrate.HistogramCollector.collect = collect_flat
 
 
 class Samples(quantization.CalibrationDataReader):
@@ -54,31 +68,80 @@ def feed(ids):
     return {"input_ids": row, "attention_mask": np.ones_like(row)}
 
 
+class Chats:
+    """Dialogues as token ids, through the model's own template."""
+
+    def __init__(self, program, model, think):
+        self.command = (program, "template", model, "--jsonl", "--think", think)
+
+    def encode(self, conversations):
+        lines = "".join(json.dumps(conversation) + "\n" for conversation in conversations)
+        answers = [json.loads(line) for line in duan(*self.command, stdin=lines).splitlines()]
+        for answer in answers:
+            if "ids" not in answer:
+                sys.exit(f"duan template: {answer}")
+        return [answer["ids"] for answer in answers]
+
+    def whole(self, file):
+        return self.encode([{**line, "add_generation_prompt": False} for line in lines_of(file)])
+
+    def answers(self, file, stop_ids):
+        """(ids, positions of the tokens an answer adds to its prompt) of each answer."""
+        prompts, rendered = [], []
+        for line in lines_of(file):
+            for i, message in enumerate(line["messages"]):
+                if message["role"] == "assistant":
+                    prompts.append({**line, "messages": line["messages"][:i], "add_generation_prompt": True})
+                    rendered.append({**line, "messages": line["messages"][: i + 1], "add_generation_prompt": False})
+        found = []
+        for prompt, ids in zip(self.encode(prompts), self.encode(rendered)):
+            if ids[: len(prompt)] != prompt:
+                sys.exit("a prompt is not how its answer begins; try --think on or off")
+            end = next((at + 1 for at in range(len(prompt), len(ids)) if ids[at] in stop_ids), len(ids))
+            found.append((ids[:end], np.arange(max(len(prompt), 1), end)))
+        return found
+
+
+def lines_of(file):
+    return [json.loads(line) for line in file.read_text().splitlines() if line.strip()]
+
+
+def stop_ids_of(model):
+    file = pathlib.Path(model) / "generation_config.json"
+    if not file.exists():
+        file = file.with_name("config.json")
+    ids = json.loads(file.read_text()).get("eos_token_id")
+    return ids if isinstance(ids, list) else [ids]
+
+
 class Model:
     def __init__(self, file):
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = 1
         # QDQ in floating point: without VNNI, the fused integer kernels may saturate, which is not what is judged here.
         options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
         self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
-    def log_probabilities(self, ids):
+    def log_probabilities(self, ids, positions):
+        """Of the tokens at `positions`: [positions, vocabulary]."""
         wanted = {i.name for i in self.session.get_inputs()}
         feeds = {name: value for name, value in feed(ids).items() if name in wanted}
         if "num_logits_to_keep" in wanted:
             feeds["num_logits_to_keep"] = np.array(len(ids), dtype=np.int64)
-        logits = self.session.run(["logits"], feeds)[0][0].astype(np.float64)
+        logits = self.session.run(["logits"], feeds)[0][0][positions - 1].astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
 
 def judge(model, reference, sequences):
+    """`reference`: its log probabilities of each sequence."""
     kl, same, loss = [], [], []
-    for ids in sequences:
-        q, p = model.log_probabilities(ids)[:-1], reference.log_probabilities(ids)[:-1]
+    for (ids, positions), p in zip(sequences, reference):
+        q = model.log_probabilities(ids, positions)
         kl.append((np.exp(p) * (p - q)).sum(axis=1))
         same.append(q.argmax(axis=1) == p.argmax(axis=1))
-        loss.append(-q[np.arange(len(q)), ids[1:]])
+        loss.append(-q[np.arange(len(q)), np.array(ids)[positions]])
     return np.concatenate(kl).mean(), np.concatenate(same).mean(), float(np.exp(np.concatenate(loss).mean()))
 
 
@@ -86,23 +149,40 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--duan", default=str(SOURCES / "build/release/bin/duan"))
     parser.add_argument("--model", required=True)
-    parser.add_argument("--calibration", required=True)
-    parser.add_argument("--held-out", required=True)
+    parser.add_argument("--calibration", required=True, type=pathlib.Path)
+    parser.add_argument("--held-out", required=True, type=pathlib.Path)
+    parser.add_argument("--think", default="auto", choices=("on", "off", "auto"), help="prompts of held-out dialogues")
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--tokens", type=int, default=160)
     parser.add_argument("--only-defaults", action="store_true", help="of duan")
-    parser.add_argument("--max-sequences", type=int, default=50)
+    parser.add_argument("--max-sequences", type=int, default=50, help="of held-out ids; dialogues are all taken")
     arguments = parser.parse_args()
 
-    calibration = json.loads(pathlib.Path(arguments.calibration).read_text())
+    if arguments.calibration.suffix == ".jsonl":
+        calibration = Chats(arguments.duan, arguments.model, "auto").whole(arguments.calibration)
+    else:
+        calibration = json.loads(arguments.calibration.read_text())
     calibration = [ids[: arguments.tokens] for ids in calibration[: arguments.samples]]
-    held_out = json.loads(pathlib.Path(arguments.held_out).read_text())[: arguments.max_sequences]
-    held_out = [ids[: arguments.tokens] for ids in held_out if len(ids) > 1]
+    held_out_chats = arguments.held_out.suffix == ".jsonl"
+    if held_out_chats:
+        chats = Chats(arguments.duan, arguments.model, arguments.think)
+        held_out = [(ids[: arguments.tokens], positions[positions < arguments.tokens])
+                    for ids, positions in chats.answers(arguments.held_out, stop_ids_of(arguments.model))]
+        held_out = [(ids, positions) for ids, positions in held_out if len(positions)]
+    else:
+        lists = json.loads(arguments.held_out.read_text())[: arguments.max_sequences]
+        lists = [ids[: arguments.tokens] for ids in lists if len(ids) > 1]
+        held_out = [(ids, np.arange(1, len(ids))) for ids in lists]
+    predictions = sum(len(positions) for _, positions in held_out)
 
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         (root / "calibration.json").write_text(json.dumps(calibration))
-        (root / "held_out.json").write_text(json.dumps(held_out))
+        (root / "held_out.json").write_text(json.dumps([ids for ids, _ in held_out]))
+        judged_on = ["--ids", root / "held_out.json"]
+        if held_out_chats:
+            judged_on = ["--chat", arguments.held_out, "--think", arguments.think, "--max-tokens", arguments.tokens]
+        print(f"{len(calibration)} calibration samples, {predictions} held-out predictions\n")
         print("| who | ranges | smoothing | mean KL | same token | perplexity |\n|---|---|---|---:|---:|---:|")
         results = {}
 
@@ -110,8 +190,10 @@ def main():
             duan(arguments.duan, "quantize", arguments.model, "-o", root / "out", "--overwrite", "--calibration",
                  root / "calibration.json", "--samples", len(calibration), "--tokens", arguments.tokens,
                  "--observer", observer, *SMOOTHING[smoothing])
-            found = json.loads(duan(arguments.duan, "eval", "kl", root / "out", "--reference", arguments.model, "--ids",
-                                    root / "held_out.json", "--compute", "fp32", "--json"))
+            found = json.loads(duan(arguments.duan, "eval", "kl", root / "out", "--reference", arguments.model,
+                                    *judged_on, "--compute", "fp32", "--json"))
+            if found["tokens"] != predictions:
+                sys.exit(f"duan predicted {found['tokens']} tokens, not {predictions}")
             results[observer, smoothing] = found["kl"]["mean"], found["top1"], found["perplexity"]["value"]
             report("duan", observer, smoothing, results[observer, smoothing])
             return found["reference_perplexity"]["value"]
@@ -126,17 +208,20 @@ def main():
                     fp32 = by_duan(observer, smoothing)
 
         duan(arguments.duan, "export", arguments.model, "-o", root / "onnx", "--dialect", "onnx21", "--no-kv-cache")
-        reference = Model(root / "onnx" / "model.onnx")
+        fp32_model = Model(root / "onnx" / "model.onnx")
+        reference = [fp32_model.log_probabilities(*sequence) for sequence in held_out]
         theirs = {}
+        take_samples_of_any_length()
         for (name, (method, extra)), outputs in itertools.product(CALIBRATORS.items(), (True, False)):
             file = root / "int8" / "model.onnx"
             file.parent.mkdir(exist_ok=True)
-            quantization.quantize_static(
-                str(root / "onnx" / "model.onnx"), str(file), Samples(calibration),
-                quant_format=quantization.QuantFormat.QDQ, op_types_to_quantize=["Gemm"], per_channel=True,
-                activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
-                calibrate_method=method,
-                extra_options=extra | ({} if outputs else {"OpTypesToExcludeOutputQuantization": ["Gemm"]}))
+            with contextlib.redirect_stdout(sys.stderr):
+                quantization.quantize_static(
+                    str(root / "onnx" / "model.onnx"), str(file), Samples(calibration),
+                    quant_format=quantization.QuantFormat.QDQ, op_types_to_quantize=["Gemm"], per_channel=True,
+                    activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
+                    calibrate_method=method,
+                    extra_options=extra | ({} if outputs else {"OpTypesToExcludeOutputQuantization": ["Gemm"]}))
             title = name + (", outputs, too" if outputs else "")
             theirs[title] = judge(Model(file), reference, held_out)
             report("onnxruntime", title, "none", theirs[title])

@@ -95,17 +95,18 @@ void kl(const KlOptions& options) {
   const auto sequences =
       read_sequences(options.sequences, folder, std::min(engine->context(), reference_engine->context()));
 
-  Progress progress("kl", count_tokens(sequences), "tokens");
+  Progress progress("kl", sequences.predicted_tokens(), "tokens");
   eval::Divergence result;
   try {
-    result = eval::divergence(*engine, *reference_engine, sequences, [&](int64_t done) { progress.update(done); });
+    result = eval::divergence(
+        *engine, *reference_engine, sequences.ids, [&](int64_t done) { progress.update(done); }, sequences.predicted);
   } catch (const Error& e) {
     throw e.at(fmt::format("{} and {}", options.model.model, options.reference));
   }
   progress.finish();
   if (options.json) {
     Json json = to_json(result);
-    json["sequences"] = sequences.size();
+    json["sequences"] = sequences.ids.size();
     json["model"] = description(options.model.model, model, *engine);
     json["reference"] = description(options.reference, reference, *reference_engine);
     fmt::print("{}\n", to_text(json));
@@ -113,7 +114,7 @@ void kl(const KlOptions& options) {
   }
   fmt::print("model:     {}\nreference: {}\n{} tokens predicted in {} sequences\n\n",
              description(options.model.model, model, *engine),
-             description(options.reference, reference, *reference_engine), result.kl.count(), sequences.size());
+             description(options.reference, reference, *reference_engine), result.kl.count(), sequences.ids.size());
   print_table(result);
 }
 
@@ -138,6 +139,7 @@ void add_eval_kl(CLI::App& eval) {
       "Kullback-Leibler divergence of the model's prediction from the reference's, in nats, and whether the most\n"
       "probable token is the same. Intervals take tokens for independent.\n"
       "Examples: duan eval kl Qwen3-1.7B-int4 --reference Qwen3-1.7B --text article.txt\n"
+      "          duan eval kl demo-int8 --reference demo --chat dialogues.jsonl --think off\n"
       "          duan eval kl demo --compute bf16 --reference demo --ids held_out.json --window 512 --json");
   command->callback([options] { kl(*options); });
 }

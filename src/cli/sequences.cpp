@@ -4,6 +4,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "cli/answers.h"
+#include "ort/model_folder.h"
 #include "text/tokenizer.h"
 
 namespace duan::cli {
@@ -54,33 +56,63 @@ std::vector<Ids> from_json(const SequenceOptions& options) {
 void add_sequence_options(CLI::App& command, SequenceOptions& options) {
   auto* ids = command.add_option("--ids", options.ids_file, "JSON: a list of lists of token ids, or one flat list");
   ids->type_name("FILE");
-  command.add_option("--text", options.text_file, "A text, tokenized as the model's tokenizer does")
-      ->type_name("FILE")
-      ->excludes(ids);
+  auto* text = command.add_option("--text", options.text_file, "A text, tokenized as the model's tokenizer does");
+  text->type_name("FILE")->excludes(ids);
+  auto* chat =
+      command.add_option("--chat", options.chat_file,
+                         "Dialogues, {\"messages\": [...]} a line: only the assistant's answers are predicted");
+  chat->type_name("FILE")->excludes(ids, text);
+  command
+      .add_option(
+          "--think", options.think,
+          "on, off, or auto: whether the prompt of an answer lets the model think, for chat templates that know "
+          "it")
+      ->needs(chat)
+      ->check(CLI::IsMember({"on", "off", "auto"}));
   command
       .add_option("--window", options.window,
                   fmt::format("Cut a text or a flat list into sequences of this many ids (default: {} for a text, a "
                               "list is not cut)",
                               kTextWindow))
+      ->excludes(chat)
       ->check(CLI::Range(2, 1 << 30));
-  command.add_option("-n,--max-tokens", options.max_tokens, "Take the first ids of a text or a flat list only")
+  command
+      .add_option("-n,--max-tokens", options.max_tokens,
+                  "Take the first ids of a text, of a flat list, or of each dialogue only")
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 40));
 }
 
-std::vector<Ids> read_sequences(const SequenceOptions& options, const std::filesystem::path& tokenizer_folder,
-                                int64_t context) {
-  if (!options.ids_file.empty()) return from_json(options);
-  if (options.text_file.empty()) throw CLI::RequiredError("--ids FILE or --text FILE");
-  const text::Tokenizer tokenizer = text::Tokenizer::load(tokenizer_folder);
-  const Ids ids = tokenizer.encode(read_file(options.text_file, kMaxFileBytes));
-  if (ids.size() < 2) throw Error("has fewer than two tokens", options.text_file);
-  return cut(ids, options.window > 0 ? options.window : std::min(kTextWindow, context), options.max_tokens);
+int64_t Sequences::tokens() const {
+  int64_t count = 0;
+  for (const Ids& sequence : ids) count += static_cast<int64_t>(sequence.size());
+  return count;
 }
 
-int64_t count_tokens(const std::vector<Ids>& sequences) {
+int64_t Sequences::predicted_tokens() const {
   int64_t count = 0;
-  for (const Ids& ids : sequences) count += static_cast<int64_t>(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    count += static_cast<int64_t>(eval::predicted_positions(predicted, i, ids[i].size()).size());
+  }
   return count;
+}
+
+Sequences read_sequences(const SequenceOptions& options, const std::filesystem::path& folder, int64_t context) {
+  if (!options.ids_file.empty()) return {from_json(options), {}};
+  if (options.text_file.empty() && options.chat_file.empty()) {
+    throw CLI::RequiredError("--ids FILE, --text FILE or --chat FILE");
+  }
+  const text::Tokenizer tokenizer = text::Tokenizer::load(folder);
+  if (!options.chat_file.empty()) {
+    const AnswerOptions how{.think = options.think,
+                            .stop_ids = ort::read_generation_config(folder).eos_token_ids,
+                            .max_tokens = options.max_tokens,
+                            .context = context};
+    Answers answers = read_answers(options.chat_file, tokenizer, text::ChatTemplate::load(folder), how);
+    return {std::move(answers.ids), std::move(answers.predicted)};
+  }
+  const Ids ids = tokenizer.encode(read_file(options.text_file, kMaxFileBytes));
+  if (ids.size() < 2) throw Error("has fewer than two tokens", options.text_file);
+  return {cut(ids, options.window > 0 ? options.window : std::min(kTextWindow, context), options.max_tokens), {}};
 }
 
 }  // namespace duan::cli

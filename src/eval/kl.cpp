@@ -14,10 +14,11 @@ using Ids = std::vector<int64_t>;
 constexpr int64_t kMostRows = 512;  // more would not make an engine faster
 
 // Checks what the engines check piece by piece, before hours of work.
-void check_sequences(const std::vector<Ids>& sequences, int64_t vocab, int64_t context) {
+void check_sequences(const std::vector<Ids>& sequences, const Predicted& predicted, int64_t vocab, int64_t context) {
   bool any = false;
-  for (const Ids& ids : sequences) {
-    any = any || ids.size() >= 2;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Ids& ids = sequences[i];
+    any = any || !predicted_positions(predicted, i, ids.size()).empty();
     if (static_cast<int64_t>(ids.size()) > context) {
       throw Error(fmt::format("a sequence of {} tokens does not fit a context of {}", ids.size(), context), "",
                   "enlarge the context with -c, or cut sequences with --window");
@@ -62,13 +63,13 @@ TokenDivergence token_divergence(std::span<const float> reference, std::span<con
 }
 
 Divergence divergence(engine::Engine& model, engine::Engine& reference, const std::vector<Ids>& sequences,
-                      const std::function<void(int64_t done)>& progress) {
+                      const std::function<void(int64_t done)>& progress, const Predicted& predicted) {
   const int64_t vocab = vocabulary(reference);
   if (const int64_t other = vocabulary(model); other != vocab) {
     throw Error(fmt::format("the model predicts {} tokens, the reference {}", other, vocab), "",
                 "only models with the same vocabulary can be compared");
   }
-  check_sequences(sequences, vocab, std::min(model.context(), reference.context()));
+  check_sequences(sequences, predicted, vocab, std::min(model.context(), reference.context()));
   const int64_t most_rows =
       std::clamp<int64_t>(kDivergenceBytes / (vocab * static_cast<int64_t>(sizeof(float))), 1, kMostRows);
   std::vector<float> model_rows(static_cast<size_t>(most_rows * vocab)), reference_rows(model_rows.size());
@@ -78,26 +79,34 @@ Divergence divergence(engine::Engine& model, engine::Engine& reference, const st
   Divergence result;
   Mean loss, reference_loss;
   int64_t same_top = 0;
-  for (const Ids& ids : sequences) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Ids& ids = sequences[i];
+    const std::vector<int64_t> positions = predicted_positions(predicted, i, ids.size());
+    if (positions.empty()) continue;
     model.truncate(0);
     reference.truncate(0);
-    const int64_t predicted = static_cast<int64_t>(ids.size()) - 1;
-    for (int64_t first = 0; first < predicted; first += most_rows) {
-      const int64_t rows = std::min(most_rows, predicted - first);
+    auto next = positions.begin();
+    for (int64_t first = 0; next != positions.end(); first += most_rows) {
+      const int64_t rows = std::min(most_rows, positions.back() - first);
       const auto piece = std::span(ids).subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
       read_rows(reference, piece, vocab, reference_rows);
       read_rows(model, piece, vocab, model_rows);
+      const auto here = next;  // the positions that these rows predict
+      next = std::upper_bound(next, positions.end(), first + rows);
+      const int64_t count = next - here;
+      if (count == 0) continue;
       pool.run([&](int index) {
-        const ThreadPool::Range range = ThreadPool::split(rows, 1, index, pool.threads());
-        for (int64_t row = range.first; row < range.last; ++row) {
+        const ThreadPool::Range range = ThreadPool::split(count, 1, index, pool.threads());
+        for (int64_t token = range.first; token < range.last; ++token) {
+          const int64_t position = here[token], row = position - 1 - first;
           const auto width = static_cast<size_t>(vocab);
-          tokens[static_cast<size_t>(row)] =
+          tokens[static_cast<size_t>(token)] =
               token_divergence({reference_rows.data() + row * vocab, width}, {model_rows.data() + row * vocab, width},
-                               ids[static_cast<size_t>(first + row + 1)]);
+                               ids[static_cast<size_t>(position)]);
         }
       });
-      for (int64_t row = 0; row < rows; ++row) {
-        const TokenDivergence& token = tokens[static_cast<size_t>(row)];
+      for (int64_t t = 0; t < count; ++t) {
+        const TokenDivergence& token = tokens[static_cast<size_t>(t)];
         result.kl.add(token.kl);
         result.sorted_kl.push_back(token.kl);
         loss.add(token.loss);

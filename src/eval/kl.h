@@ -32,12 +32,12 @@ struct Divergence {
 };
 
 // Runs both engines side by side, a few rows of logits at a time: kDivergenceBytes of each are kept at most (one row at
-// least). Every sequence starts from empty caches; its first token is not predicted. `progress` sees the tokens done.
-// Throws Error if the engines' vocabularies differ in size, an id is not in them, a sequence does not fit the contexts,
-// or none has two tokens.
+// least). Every sequence starts from empty caches; its first token is not predicted. `progress` sees the tokens
+// predicted. Throws Error if the engines' vocabularies differ in size, an id is not in them, a sequence does not fit
+// the contexts, or there is no token to predict.
 Divergence divergence(engine::Engine& model, engine::Engine& reference,
                       const std::vector<std::vector<int64_t>>& sequences,
-                      const std::function<void(int64_t done)>& progress = {});
+                      const std::function<void(int64_t done)>& progress = {}, const Predicted& predicted = {});
 
 inline constexpr int64_t kDivergenceBytes = int64_t{64} << 20;
 

@@ -26,16 +26,19 @@ Perplexity perplexity_of(const Mean& loss) {
 }
 
 Perplexity perplexity(engine::Engine& engine, const std::vector<std::vector<int64_t>>& sequences,
-                      const std::function<void(int64_t done)>& progress) {
+                      const std::function<void(int64_t done)>& progress, const Predicted& predicted) {
   Mean loss;
   int64_t done = 0;
-  for (const std::vector<int64_t>& ids : sequences) {
-    if (ids.size() < 2) continue;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const std::vector<int64_t>& ids = sequences[i];
+    const std::vector<int64_t> positions = predicted_positions(predicted, i, ids.size());
+    if (positions.empty()) continue;
     engine.truncate(0);
+    auto next = positions.begin();
     engine.forward_all(ids, [&](int64_t index, std::span<const float> logits) {
       if (progress) progress(++done);
-      if (index + 1 == static_cast<int64_t>(ids.size())) return;
-      loss.add(negative_log_likelihood(logits, ids[static_cast<size_t>(index) + 1]));
+      if (next == positions.end() || *next != index + 1) return;
+      loss.add(negative_log_likelihood(logits, ids[static_cast<size_t>(*next++)]));
     });
   }
   engine.truncate(0);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "engine/engine.h"
+#include "eval/predicted.h"
 #include "eval/statistics.h"
 
 namespace duan::eval {
@@ -15,13 +16,13 @@ struct Perplexity {
   double perplexity;      // exp of the mean negative log-likelihood per predicted token
   double standard_error;  // of the perplexity, from the spread of the tokens' log-likelihoods; infinite for one token
   Interval interval;      // 95 %: exp of the log-likelihood's, so not symmetric
-  int64_t tokens;         // predicted tokens: one less than the length of each sequence
+  int64_t tokens;         // predicted ones
 };
 
 // Every sequence is run from an empty cache; its first token is not predicted. `progress` sees the tokens done.
-// Throws Error if no sequence has two tokens.
+// Throws Error if there is no token to predict.
 Perplexity perplexity(engine::Engine& engine, const std::vector<std::vector<int64_t>>& sequences,
-                      const std::function<void(int64_t done)>& progress = {});
+                      const std::function<void(int64_t done)>& progress = {}, const Predicted& predicted = {});
 
 Perplexity perplexity_of(const Mean& loss);  // of negative log-likelihoods
 

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "text/chat_samples.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
@@ -19,17 +20,12 @@ namespace {
 namespace fs = std::filesystem;
 using Ids = std::vector<int64_t>;
 
-constexpr size_t kMaxFileBytes = size_t{1} << 30;
 constexpr const char* kHint =
     "a sample is {\"messages\": [...]}, {\"text\": \"...\"}, {\"input_ids\": [...]}, a string or a list of ids";
 
-struct Conversation {
-  Json messages, tools;
-};
-
 // What may become a sample, not yet ids unless it has them.
 struct Candidate {
-  std::variant<Conversation, std::string, Ids> content;
+  std::variant<text::TemplateInput, std::string, Ids> content;
   std::string where;  // file, or file:line
 };
 
@@ -71,32 +67,18 @@ class Reader {
   void read(const fs::path& file) {
     const std::string ending = file.extension().string();
     if (ending == ".jsonl") {
-      read_lines(file);
+      text::for_each_sample_line(file, [&](const Json& sample, const std::string& where) { add(sample, where); });
     } else if (ending == ".json") {
       read_document(file);
     } else if (ending == ".txt") {
-      cut(tokenizer().encode(read_file(file, kMaxFileBytes), false), file.string());
+      cut(tokenizer().encode(read_file(file, text::kMaxSampleFileBytes), false), file.string());
     } else {
       throw Error("is not a kind of file that holds samples", file.string(), "expected .jsonl, .json or .txt");
     }
   }
 
-  void read_lines(const fs::path& file) {
-    const std::string content = read_file(file, kMaxFileBytes);
-    size_t number = 0;
-    for (size_t at = 0; at < content.size();) {
-      const size_t end = std::min(content.find('\n', at), content.size());
-      const std::string_view line = std::string_view(content).substr(at, end - at);
-      at = end + 1;
-      ++number;
-      if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-      const std::string where = fmt::format("{}:{}", file.string(), number);
-      add(parse_json(line, where), where);
-    }
-  }
-
   void read_document(const fs::path& file) {
-    const Json json = read_json(file, {.max_bytes = kMaxFileBytes});
+    const Json json = read_json(file, {.max_bytes = text::kMaxSampleFileBytes});
     if (!json.is_array()) throw Error("is not a list of samples", file.string(), kHint);
     if (!json.empty() && json[0].is_number()) {
       cut(checked_ids(json, file.string()), file.string());
@@ -126,13 +108,7 @@ class Reader {
     } else if (!sample.is_object()) {
       throw Error(fmt::format("the sample is {}", printable(to_text(sample), 60)), where, kHint);
     } else if (sample.contains("messages")) {
-      Conversation conversation{sample["messages"], json_or<Json>(sample, "tools", nullptr, where)};
-      if (!conversation.messages.is_array()) throw Error("\"messages\" is not a list", where);
-      for (const Json& message : conversation.messages) {
-        if (!message.is_object()) throw Error("a message is not an object with \"role\" and \"content\"", where);
-        json_at<std::string>(message, "role", where);
-      }
-      candidates_.push_back({std::move(conversation), where});
+      candidates_.push_back({text::conversation_of(sample, where), where});
     } else if (sample.contains("text")) {
       candidates_.push_back({json_at<std::string>(sample, "text", where), where});
     } else if (sample.contains("input_ids")) {
@@ -160,7 +136,7 @@ class Reader {
     Ids ids;
     if (const auto* text = std::get_if<std::string>(&candidate.content)) {
       ids = tokenizer().encode(*text, false);
-    } else if (const auto* conversation = std::get_if<Conversation>(&candidate.content)) {
+    } else if (const auto* conversation = std::get_if<text::TemplateInput>(&candidate.content)) {
       if (!conversation->messages.empty()) ids = tokenizer().encode(rendered(*conversation, candidate.where), false);
     } else {
       ids = std::get<Ids>(candidate.content);
@@ -175,16 +151,12 @@ class Reader {
     return ids;
   }
 
-  std::string rendered(const Conversation& conversation, const std::string& where) {
+  std::string rendered(const text::TemplateInput& conversation, const std::string& where) {
     if (!template_) template_ = text::ChatTemplate::load(model_);
-    text::TemplateInput input;
-    input.messages = conversation.messages;
-    input.tools = conversation.tools;
-    input.add_generation_prompt = false;
     try {
-      return template_->render(input);
+      return template_->render(conversation);
     } catch (const Error& e) {
-      throw Error(fmt::format("the chat template ({}) refuses it: {}", e.where(), e.message()), where, e.hint());
+      throw text::refused_by_template(e, where);
     }
   }
 
@@ -195,7 +167,9 @@ class Reader {
 
   static std::string key(const Candidate& candidate) {
     struct Key {
-      std::string operator()(const Conversation& c) const { return "c" + to_text(c.messages) + to_text(c.tools); }
+      std::string operator()(const text::TemplateInput& c) const {
+        return "c" + to_text(c.messages) + to_text(c.tools);
+      }
       std::string operator()(const std::string& text) const { return "t" + text; }
       std::string operator()(const Ids& ids) const { return fmt::format("i{}", fmt::join(ids, ",")); }
     };

@@ -62,6 +62,40 @@ TEST(Eval, ATextIsItsTokensInWindows) {
   EXPECT_EQ(evaluate("perplexity", model, "--text", text.string(), {"-n", "70", "--window", "32"}).at("tokens"), 67);
 }
 
+TEST(Eval, OfDialoguesOnlyAnswersArePredicted) {
+  const test::TemporaryDir dir;
+  const auto file = dir.path() / "chats.jsonl", ids = dir.path() / "ids.json";
+  const Json question = {{"role", "user"}, {"content", "\xE4\xBD\xA0\xE5\xA5\xBD"}};
+  const std::string said = run_duan({"run", "demo", "-p", question.at("content"), "--think", "off", "--temp", "0"}).out;
+  const std::string answer = said.substr(0, said.find('\n'));
+  std::ofstream(file) << to_text({{"messages", {question, {{"role", "assistant"}, {"content", answer}}}}}) << "\n";
+  const Json spoken = parse_json(run_duan({"tokenize", "demo", "--json", answer + "<|im_end|>"}).out, "stdout");
+
+  const Json json = evaluate("perplexity", demo(), "--chat", file.string(), {"--think", "off"});
+  EXPECT_EQ(json.at("tokens"), spoken.at("ids").size());
+  EXPECT_EQ(json.at("sequences"), 1);
+  EXPECT_LT(json.at("perplexity").get<double>(), 2) << "its own words are the most probable ones";
+  const Json kl = evaluate("kl", demo(), "--chat", file.string(),
+                           {"--think", "off", "--reference", demo(), "--reference-engine", "reference"});
+  EXPECT_EQ(kl.at("tokens"), json.at("tokens"));
+  const auto text = run_duan({"eval", "perplexity", demo(), "--chat", file.string(), "--think", "off"});
+  EXPECT_NE(text.out.find("over " + to_text(json.at("tokens")) + " tokens in 1 sequences"), std::string::npos);
+
+  // Cut in the answer; beyond the context; not a dialogue.
+  EXPECT_LT(evaluate("perplexity", demo(), "--chat", file.string(), {"--think", "off", "-n", "24"}).at("tokens"),
+            json.at("tokens"));
+  const auto error_of = [&](const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"eval", "perplexity", demo(), "--chat", file.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const auto result = run_duan(arguments);
+    EXPECT_EQ(result.exit_code, 1);
+    return result.err;
+  };
+  EXPECT_EQ(error_of({"-c", "8"}).rfind("error: " + file.string() + ":1: ", 0), 0u);
+  std::ofstream(file, std::ios::app) << "{\"messages\": []}\n";
+  EXPECT_EQ(error_of({}).rfind("error: " + file.string() + ":2: has no message of the assistant", 0), 0u);
+}
+
 TEST(Eval, OnePredictedTokenHasNoInterval) {
   const test::TemporaryDir dir;
   const auto ids = dir.path() / "ids.json";
@@ -122,7 +156,13 @@ TEST(Eval, KlNeedsModelsWithTheSameVocabulary) {
 TEST(Eval, WantsOneSourceOfTokens) {
   const std::string file = (test::source_dir() / "LICENSE").string();
   for (const std::vector<std::string>& more :
-       std::vector<std::vector<std::string>>{{}, {"--text", file, "--ids", file}, {"--text", file, "--window", "1"}}) {
+       std::vector<std::vector<std::string>>{{},
+                                             {"--text", file, "--ids", file},
+                                             {"--chat", file, "--ids", file},
+                                             {"--chat", file, "--text", file},
+                                             {"--chat", file, "--window", "8"},
+                                             {"--text", file, "--think", "off"},
+                                             {"--text", file, "--window", "1"}}) {
     std::vector<std::string> arguments = {"eval", "perplexity", demo()};
     arguments.insert(arguments.end(), more.begin(), more.end());
     EXPECT_EQ(run_duan(arguments).exit_code, 2);

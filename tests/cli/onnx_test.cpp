@@ -101,6 +101,51 @@ TEST(Onnx, IsEvaluatedAsTheCheckpointIs) {
   }
 }
 
+TEST(Onnx, ComputeFp32LeavesInputsOfFourBitWeightsUnrounded) {
+  DUAN_NEEDS_ONNX_RUNTIME();
+  const test::TemporaryDir dir;
+  const std::string model = (dir.path() / "model").string(), out = (dir.path() / "out").string(),
+                    ids = (dir.path() / "ids.json").string();
+  const auto result = run_duan({"quantize", (test::data_dir() / "models" / "qwen3-untied").string(), "-o", model,
+                                "--method", "rtn", "--bits", "4", "--group-size", "16"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  export_model(model, out, {"--dialect", "onnx21"});
+  std::ofstream(ids) << "[[1, 2, 3, 4, 5, 6, 7, 8], [9, 10, 11, 12]]";
+  const auto largest_kl = [&](const std::vector<std::string>& compute) {
+    std::vector<std::string> arguments = {"eval", "kl", out, "--reference", model, "--ids", ids, "--json"};
+    arguments.insert(arguments.end(), compute.begin(), compute.end());
+    return json_of(arguments).at("kl").at("max").get<double>();
+  };
+  EXPECT_LE(largest_kl({"--compute", "fp32"}), 1e-8);
+  EXPECT_GT(largest_kl({}), 1e-6) << "ONNX Runtime's own choice";
+}
+
+TEST(Onnx, TheDemoModelChatsInInt8HereAndThere) {
+  const test::TemporaryDir dir;
+  const std::string int8 = (dir.path() / "int8").string(), out = (dir.path() / "out").string();
+  const std::string calibration = (test::source_dir() / "models" / "demo" / "calibration.jsonl").string();
+  const auto result = run_duan({"quantize", "demo", "-o", int8, "--calibration", calibration});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_EQ(result.err.find("fewer than"), std::string::npos) << result.err;  // samples
+
+  const std::string talk = "你好\n什么是量化？\n37加48等于多少？\n";
+  const auto chat = run_duan({"chat", int8, "--compute", "fp32"}, talk);  // ONNX Runtime computes in nothing less
+  EXPECT_EQ(chat.exit_code, 0) << chat.err;
+  EXPECT_EQ(chat.out.rfind("你好", 0), 0u) << chat.out;
+  EXPECT_NE(chat.out.find("更少的位数"), std::string::npos) << chat.out;
+  EXPECT_NE(chat.out.find("37 + 48 = 85。"), std::string::npos) << chat.out;
+
+  export_model(int8, out);
+  DUAN_NEEDS_ONNX_RUNTIME();
+  const auto there = run_duan({"chat", out, "--engine", "onnx"}, talk);
+  EXPECT_EQ(there.exit_code, 0) << there.err;
+  EXPECT_EQ(there.out, chat.out);
+  const Json expected = json_of({"run", int8, "你好", "--json", "--compute", "fp32"}),
+             json = json_of({"run", out, "你好", "--json", "--engine", "onnx"});
+  EXPECT_EQ(json.at("engine"), "onnx");
+  EXPECT_EQ(json.at("ids"), expected.at("ids"));
+}
+
 TEST(Onnx, IsMeasuredWithoutABandwidthNobodyKnows) {
   DUAN_NEEDS_ONNX_RUNTIME();
   const test::TemporaryDir dir;

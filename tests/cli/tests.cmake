@@ -1,4 +1,4 @@
-foreach(name answer_printer edit_buffer history lines prompt_encoder stop_strings suggest)
+foreach(name answer_printer answers edit_buffer history lines prompt_encoder stop_strings suggest)
   duan_test(cli/${name}_test.cpp DEPENDS duan::console)
 endforeach()
 

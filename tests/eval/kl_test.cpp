@@ -2,8 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <fstream>
+#include <map>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -140,6 +142,42 @@ TEST(Kl, PerplexityIsTheOneMeasuredAlone) {
   EXPECT_EQ(seen, (std::vector<int64_t>{6, 8}));
   EXPECT_DOUBLE_EQ(d.perplexity.perplexity, perplexity(*a, sequences).perplexity);
   EXPECT_DOUBLE_EQ(d.reference_perplexity.interval.high, perplexity(*b, sequences).interval.high);
+}
+
+TEST(Kl, OfSomePositionsIsTheMeanOfTheirDivergences) {
+  const models::Model model = tiny("qwen2"), reference = tiny("llama3");
+  const auto a = make(model, Compute::fp32, 2, 1200), b = make(reference, Compute::fp32, 1, 1200);
+  // Longer than the rows held at once; the middle piece has nothing to predict.
+  std::vector<int64_t> ids(1150);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int64_t>((i * 37 + 11) % 97);
+  const Predicted predicted = {{3, 512, 513, 1030}, {}, {2}};
+  const std::vector<std::vector<int64_t>> sequences = {ids, {1, 2}, {4, 5, 6}};
+  const auto rows = [&](engine::Engine& engine) {
+    std::map<std::pair<size_t, int64_t>, std::vector<float>> found;
+    for (size_t i = 0; i < sequences.size(); ++i) {
+      engine.truncate(0);
+      engine.forward_all(sequences[i], [&](int64_t index, std::span<const float> logits) {
+        if (std::count(predicted[i].begin(), predicted[i].end(), index + 1) == 0) return;
+        found[{i, index + 1}] = {logits.begin(), logits.end()};
+      });
+    }
+    return found;
+  };
+  const auto of_model = rows(*a), of_reference = rows(*b);
+  ASSERT_EQ(of_model.size(), 5u);
+  Mean kl, difference;
+  for (const auto& [where, logits] : of_model) {
+    const TokenDivergence token =
+        token_divergence(of_reference.at(where), logits, sequences[where.first][static_cast<size_t>(where.second)]);
+    kl.add(token.kl);
+    difference.add(token.loss - token.reference_loss);
+  }
+  const Divergence d = divergence(*a, *b, sequences, {}, predicted);
+  EXPECT_EQ(d.kl.count(), 5);
+  EXPECT_NEAR(d.kl.value() / kl.value(), 1, 1e-4);  // rows are not cut into the same pieces
+  EXPECT_NEAR(d.loss_difference.value(), difference.value(), 1e-4);
+  EXPECT_DOUBLE_EQ(d.perplexity.perplexity, perplexity(*a, sequences, {}, predicted).perplexity);
+  EXPECT_THROW(divergence(*a, *b, sequences, {}, {{}, {}, {}}), Error);
 }
 
 TEST(Kl, OfTinyModelsEqualsNumpy) { check_goldens("data", test::data_dir()); }

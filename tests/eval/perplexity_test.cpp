@@ -34,6 +34,33 @@ TEST(Perplexity, PredictsAllButTheFirstTokenOfEachSequence) {
   EXPECT_THROW(perplexity(*engine, {{1}}), Error);
 }
 
+TEST(Perplexity, OfSomePositionsIsTheMeanOfTheirLosses) {
+  const models::Model model = models::Model::open(test::data_dir() / "models" / "qwen3-tied");
+  engine::Options options;
+  options.context = 64;
+  options.threads = 1;
+  const auto engine = engine::make_native(model.graph, model.checkpoint, options);
+  const std::vector<std::vector<int64_t>> sequences = {{1, 2, 3, 4, 5}, {9, 8}, {7}, {5, 6, 7}};
+  const Predicted predicted = {{2, 4}, {}, {}, {1}};
+  double total = 0;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    engine->truncate(0);
+    engine->forward_all(sequences[i], [&](int64_t index, std::span<const float> logits) {
+      for (const int64_t position : predicted[i]) {
+        if (position != index + 1) continue;
+        total += negative_log_likelihood(logits, sequences[i][static_cast<size_t>(position)]);
+      }
+    });
+  }
+  const Perplexity result = perplexity(*engine, sequences, {}, predicted);
+  EXPECT_EQ(result.tokens, 3);
+  EXPECT_NEAR(result.perplexity, std::exp(total / 3), 1e-9 * result.perplexity);
+  // All positions are what none are.
+  EXPECT_EQ(perplexity(*engine, {{1, 2, 3}, {9, 8}}, {}, {{1, 2}, {1}}).perplexity,
+            perplexity(*engine, {{1, 2, 3}, {9, 8}}).perplexity);
+  EXPECT_THROW(perplexity(*engine, {{1, 2, 3}}, {}, {{}}), Error);
+}
+
 TEST(Perplexity, TheIntervalIsThatOfTheLogLikelihood) {
   Mean loss;
   for (const double value : {1.0, 2.0, 3.0}) loss.add(value);

@@ -20,7 +20,7 @@ using Environment = std::map<std::string, std::string>;  // added to the test's 
 // Runs duan with `arguments` and `input` on stdin (then closed). Kills it and throws std::runtime_error after
 // `timeout_seconds`.
 ProgramResult run_duan(const std::vector<std::string>& arguments, const std::string& input = "",
-                       const Environment& environment = {}, int timeout_seconds = 60);
+                       const Environment& environment = {}, int timeout_seconds = 300);
 
 // Whether the system gives out pseudo terminals: a bare chroot without /dev/pts does not.
 bool has_terminals();
@@ -36,7 +36,7 @@ class TerminalProgram {
   void type(const std::string& bytes);
   // Everything the program wrote since the last call, up to and including `text`. Throws std::runtime_error if `text`
   // does not come in `timeout_seconds`.
-  std::string wait_for(const std::string& text, int timeout_seconds = 30);
+  std::string wait_for(const std::string& text, int timeout_seconds = 120);
   void resize(unsigned short rows, unsigned short columns);
   void kill(int signal);
   int wait();     // the exit code, or -signal

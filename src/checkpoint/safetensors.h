@@ -75,7 +75,7 @@ class SafetensorsFile {
 
   const TensorEntry* entry(std::string_view name) const;
   std::optional<TensorView> find(std::string_view name) const;
-  TensorView view(const TensorEntry& entry) const;  // of an entry of this file
+  TensorView view(const TensorEntry& entry) const;                                     // of an entry of this file
   bool release(std::span<const std::byte> part) const { return file_.release(part); }  // see MappedFile
 
  private:

@@ -125,7 +125,7 @@ std::string first_differing_node(const ir::Graph& graph, engine::Engine& engine,
 
 // Without a graph there are no layers and no nodes to name.
 Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden,
-                   double tolerance, engine::Engine* peer) {
+                    double tolerance, engine::Engine* peer) {
   const std::string where = golden.string();
   const SafetensorsFile file(golden);
   const auto ids_tensor = file.find("input_ids");

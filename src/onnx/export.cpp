@@ -1,10 +1,9 @@
 #include "onnx/export.h"
 
-#include <array>
-
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "checkpoint/companion_files.h"
 #include "onnx/genai_config.h"
 #include "onnx/lower.h"
 
@@ -15,18 +14,6 @@ namespace fs = std::filesystem;
 constexpr const char* kModelFile = "model.onnx";
 constexpr const char* kDataFile = "model.onnx.data";
 constexpr uint64_t kMaxProto = (uint64_t{1} << 31) - 1;  // protobuf's limit for one message
-
-// What a loader of the folder may look for; those that are there are copied as they are.
-constexpr std::array kCopied = {"config.json",
-                                "generation_config.json",
-                                "tokenizer.json",
-                                "tokenizer_config.json",
-                                "special_tokens_map.json",
-                                "added_tokens.json",
-                                "vocab.json",
-                                "merges.txt",
-                                "chat_template.jinja",
-                                "chat_template.json"};
 
 bool is_there(const fs::path& path) {
   std::error_code ignored;
@@ -119,7 +106,8 @@ Export export_model(const models::Model& model, const fs::path& folder, const Op
       writer.write("genai_config.json",
                    to_text(genai_config(model.config, generation, result.options, onnx.int8_products), 2) + "\n");
     }
-    for (const char* name : kCopied) {
+    writer.copy(model.folder / "config.json");
+    for (const char* name : checkpoint::kCompanionFiles) {
       if (is_there(model.folder / name)) writer.copy(model.folder / name);
     }
     writer.commit();

@@ -2,7 +2,6 @@
 
 #include <sys/stat.h>
 
-#include <array>
 #include <cstring>
 #include <memory>
 
@@ -10,6 +9,7 @@
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "base/mapped_file.h"
+#include "checkpoint/companion_files.h"
 #include "kernels/linear.h"
 #include "quant/block_quantizer.h"
 #include "quant/modules.h"
@@ -20,18 +20,6 @@
 namespace duan::quant {
 namespace {
 namespace fs = std::filesystem;
-
-// What a loader of the folder may look for; those that are there are copied as they are.
-constexpr std::array kCopied = {"generation_config.json",
-                                "tokenizer.json",
-                                "tokenizer_config.json",
-                                "special_tokens_map.json",
-                                "added_tokens.json",
-                                "vocab.json",
-                                "merges.txt",
-                                "chat_template.jinja",
-                                "chat_template.json",
-                                "LICENSE"};
 
 uint64_t inode_of(const fs::path& path) {  // 0 if it is not there
   struct stat info {};
@@ -234,7 +222,7 @@ class Run {
     };
     const std::string config = (model_.folder / "config.json").string();
     write("config.json", with_quantization_config(read_file(config), quantization_config(modules_, recipe_), config));
-    for (const char* name : kCopied) {
+    for (const char* name : checkpoint::kCompanionFiles) {
       if (!is_there(model_.folder / name)) continue;
       const MappedFile from(model_.folder / name);
       write(name, {reinterpret_cast<const char*>(from.bytes().data()), from.bytes().size()});

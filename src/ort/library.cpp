@@ -22,6 +22,7 @@ constexpr const char* kHint =
 fs::path brought_by_setup() {
   std::error_code ignored;
   const fs::path program = fs::read_symlink("/proc/self/exe", ignored).parent_path();
+  if (program.empty()) return {};
   return (program / "../../../.deps/onnxruntime/lib/libonnxruntime.so.1").lexically_normal();
 }
 
@@ -43,7 +44,7 @@ Opened open_library() {
   std::vector<std::string> names = {"libonnxruntime.so.1", fmt::format("libonnxruntime.so.1.{}", ORT_API_VERSION),
                                     "libonnxruntime.so"};
   std::error_code ignored;
-  if (const fs::path file = brought_by_setup(); fs::exists(file, ignored)) names.insert(names.begin(), file.string());
+  if (const fs::path file = brought_by_setup(); !file.empty() && fs::exists(file, ignored)) names.insert(names.begin(), file.string());
   for (const std::string& name : names) {
     if (void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return {handle, name};
   }
@@ -55,6 +56,15 @@ int minor_version(std::string_view version) {
   int minor = -1;
   if (version.starts_with("1.")) std::from_chars(version.data() + 2, version.data() + version.size(), minor);
   return minor;
+}
+
+// Without it ONNX Runtime neither opens external data nor knows the processor, and says so in many ways.
+void check_proc() {
+#if defined(__linux__)
+  std::error_code ignored;
+  if (fs::exists("/proc/self/fd", ignored)) return;
+  throw Error("needs /proc, which is not mounted here", "ONNX Runtime", "as root: mount -t proc proc /proc");
+#endif
 }
 
 Library load() {
@@ -69,6 +79,7 @@ Library load() {
     throw Error(fmt::format("is ONNX Runtime {}, at least 1.{} is needed", printable(version, 20), ORT_API_VERSION),
                 opened.file, kHint);
   }
+  check_proc();
   Ort::InitApi(api);
   return {opened.file, version};
 }

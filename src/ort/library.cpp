@@ -44,7 +44,8 @@ Opened open_library() {
   std::vector<std::string> names = {"libonnxruntime.so.1", fmt::format("libonnxruntime.so.1.{}", ORT_API_VERSION),
                                     "libonnxruntime.so"};
   std::error_code ignored;
-  if (const fs::path file = brought_by_setup(); !file.empty() && fs::exists(file, ignored)) names.insert(names.begin(), file.string());
+  if (const fs::path file = brought_by_setup(); !file.empty() && fs::exists(file, ignored))
+    names.insert(names.begin(), file.string());
   for (const std::string& name : names) {
     if (void* handle = ::dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL)) return {handle, name};
   }

@@ -27,6 +27,7 @@ constexpr std::array kFamilies = std::to_array<Family>({
     {"qwen3", 32768, -1, -1},
     {"qwen2", 32768, -1, -1},
     {"llama", 2048, 1, 2},
+    {"qwen3_vl", 128000, -1, -1},
 });
 
 const Family& family_of(const Json& json, const std::string& where) {
@@ -35,7 +36,7 @@ const Family& family_of(const Json& json, const std::string& where) {
     if (family.model_type == model_type) return family;
   }
   throw Error(fmt::format("model_type \"{}\" is not supported by this version", printable(model_type, 60)), where,
-              "supported: qwen3, qwen2, llama");
+              "supported: qwen3, qwen3_vl, qwen2, llama");
 }
 
 int64_t in_range(const char* key, int64_t value, int64_t low, int64_t high, const std::string& where) {
@@ -119,8 +120,24 @@ RopeScaling llama3(const Json& rope, const std::string& where) {
   return scaling;
 }
 
+InterleavedAxes interleaved_axes(const Json& rope, const std::string& where) {
+  // transformers computes Qwen3-VL's rotation interleaved whatever the key says; false would mean something else.
+  if (!json_or<bool>(rope, "mrope_interleaved", true, where)) {
+    throw Error("\"mrope_interleaved\": false is not supported for model_type qwen3_vl", where);
+  }
+  const auto found = rope.find("mrope_section");
+  const bool three = found != rope.end() && found->is_array() && found->size() == 3;
+  if (!three) throw Error("\"mrope_section\" is not a list of three numbers", where);
+  InterleavedAxes axes{};
+  for (size_t i = 0; i < 3; ++i) {
+    if (!(*found)[i].is_number_integer()) throw Error("\"mrope_section\" is not a list of three whole numbers", where);
+    axes.sections[i] = in_range("mrope_section", (*found)[i].get<int64_t>(), 0, kMaxHeadDim, where);
+  }
+  return axes;
+}
+
 // transformers 4: rope_theta and rope_scaling {type | rope_type, ...}; 5: rope_parameters {rope_type, rope_theta, ...}.
-Rope parse_rope(const Json& json, int64_t max_positions, const std::string& where) {
+Rope parse_rope(const Json& json, int64_t max_positions, bool sees_images, const std::string& where) {
   static const Json kEmpty = Json::object();
   const auto object_at = [&](const char* key) -> const Json& {
     const auto found = json.find(key);
@@ -156,7 +173,13 @@ Rope parse_rope(const Json& json, int64_t max_positions, const std::string& wher
         where);
   }
   const std::string type = !new_type.empty() ? new_type : !old_type.empty() ? old_type : "default";
-  if (type == "default") {
+  if (sees_images) {
+    if (type != "default") {
+      throw Error(fmt::format("rope_type \"{}\" is not supported for model_type qwen3_vl", printable(type, 40)), where);
+    }
+    check_rope_keys(rope, type, {"mrope_section", "mrope_interleaved"}, where);
+    out.axes = interleaved_axes(rope, where);
+  } else if (type == "default") {
     check_rope_keys(rope, type, {}, where);
     out.scaling = DefaultRope{};
   } else if (type == "yarn") {
@@ -212,12 +235,7 @@ void parse_token_ids(const Json& json, const Family& family, ModelConfig& config
     config.bos_token_id = family.bos;
 }
 
-}  // namespace
-
-ModelConfig parse_config(const Json& json, const std::string& where) {
-  if (!json.is_object()) throw Error("is not a JSON object", where);
-  const Family& family = family_of(json, where);
-
+ModelConfig parse_decoder(const Json& json, const Family& family, const std::string& where) {
   ModelConfig c;
   c.model_type = family.model_type;
   check_config_keys(json, c.model_type, where);
@@ -257,13 +275,73 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
   c.rms_norm_eps = number_in("rms_norm_eps", json_or<double>(json, "rms_norm_eps", 1e-6, where), 0, 1, where);
   c.tie_word_embeddings = json_or<bool>(json, "tie_word_embeddings", false, where);
   c.attention_bias = c.model_type == "qwen2";
-  c.rope = parse_rope(json, c.max_position_embeddings, where);
+  c.rope = parse_rope(json, c.max_position_embeddings, family.model_type == "qwen3_vl", where);
+  if (const auto* axes = std::get_if<InterleavedAxes>(&c.rope.axes)) {
+    const auto& [t, h, w] = axes->sections;
+    if (t + h + w != c.head_dim / 2) {
+      throw Error(fmt::format("\"mrope_section\" {} + {} + {} is not half of \"head_dim\" {}", t, h, w, c.head_dim),
+                  where);
+    }
+  }
   c.dtype = parse_dtype(json, where);
   if (json.contains("quantization_config") && !json["quantization_config"].is_null()) {
     c.quantization = parse_quantization_config(json["quantization_config"], where);
   }
   parse_token_ids(json, family, c, where);
   return c;
+}
+
+// Qwen3-VL: the decoder's keys in text_config, the tower's in vision_config.
+ModelConfig parse_qwen3_vl(const Json& json, const Family& family, const std::string& where) {
+  constexpr std::array kTop = std::to_array<std::string_view>(
+      {"architectures", "dtype", "image_token_id", "model_type", "quantization_config", "text_config",
+       "tie_word_embeddings", "torch_dtype", "video_token_id", "vision_config", "vision_end_token_id",
+       "vision_start_token_id", "eos_token_id", "bos_token_id", "pad_token_id"});
+  warn_of_unknown_keys(json, kTop, where);
+  const auto section = [&](const char* key) -> const Json& {
+    const auto found = json.find(key);
+    if (found == json.end() || !found->is_object()) throw Error(fmt::format("\"{}\" is not an object", key), where);
+    return *found;
+  };
+  const Json& text = section("text_config");
+  const std::string text_where = where + ": text_config";
+  const auto text_type = json_or<std::string>(text, "model_type", "qwen3_vl_text", text_where);
+  if (text_type != "qwen3_vl_text") {
+    throw Error(fmt::format("model_type \"{}\" is not supported, only qwen3_vl_text", printable(text_type, 60)),
+                text_where);
+  }
+  ModelConfig c = parse_decoder(text, family, text_where);
+  c.architectures = string_list(json, "architectures", where);
+  c.tie_word_embeddings = json_or<bool>(json, "tie_word_embeddings", c.tie_word_embeddings, where);
+  if (c.dtype.empty()) c.dtype = parse_dtype(json, where);
+  if (json.contains("quantization_config") && !json["quantization_config"].is_null()) {
+    c.quantization = parse_quantization_config(json["quantization_config"], where);
+  }
+  c.vision = parse_vision_config(section("vision_config"), where + ": vision_config");
+  if (c.vision->out_hidden_size != c.hidden_size) {
+    throw Error(fmt::format("\"out_hidden_size\" of the vision tower is {}, \"hidden_size\" of the decoder {}",
+                            c.vision->out_hidden_size, c.hidden_size),
+                where);
+  }
+  if (static_cast<int64_t>(c.vision->deepstack_visual_indexes.size()) > c.num_hidden_layers) {
+    throw Error(fmt::format("{} \"deepstack_visual_indexes\" for {} decoder layers",
+                            c.vision->deepstack_visual_indexes.size(), c.num_hidden_layers),
+                where);
+  }
+  const auto id = [&](const char* key, int64_t fallback) {
+    return in_range(key, json_or<int64_t>(json, key, fallback, where), 0, c.vocab_size - 1, where);
+  };
+  c.image_tokens = ImageTokens{id("image_token_id", 151655), id("video_token_id", 151656),
+                               id("vision_start_token_id", 151652), id("vision_end_token_id", 151653)};
+  return c;
+}
+
+}  // namespace
+
+ModelConfig parse_config(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw Error("is not a JSON object", where);
+  const Family& family = family_of(json, where);
+  return family.model_type == "qwen3_vl" ? parse_qwen3_vl(json, family, where) : parse_decoder(json, family, where);
 }
 
 ModelConfig read_config(const std::filesystem::path& folder) {

@@ -13,10 +13,31 @@
 
 namespace duan::checkpoint {
 
+// The vision tower of a Qwen3-VL: sizes are positive, heads divide the width and leave a head_dim that divides by 4.
+struct VisionConfig {
+  int64_t depth = 0, hidden_size = 0, intermediate_size = 0, num_heads = 0, in_channels = 0;
+  int64_t patch_size = 0, temporal_patch_size = 0, spatial_merge_size = 0;
+  int64_t num_position_embeddings = 0;            // a square: the table of positions has side position_side()
+  int64_t out_hidden_size = 0;                    // of its rows: the decoder's hidden_size
+  std::vector<int64_t> deepstack_visual_indexes;  // ascending; at most as many as the decoder has layers
+
+  int64_t position_side() const;
+  int64_t head_dim() const { return hidden_size / num_heads; }
+  int64_t patch_values() const { return in_channels * temporal_patch_size * patch_size * patch_size; }
+  int64_t merged_patches() const { return spatial_merge_size * spatial_merge_size; }
+  bool operator==(const VisionConfig&) const = default;
+};
+
+// What stands for pictures among the tokens.
+struct ImageTokens {
+  int64_t image = 0, video = 0, vision_start = 0, vision_end = 0;
+  bool operator==(const ImageTokens&) const = default;
+};
+
 // What defines a dense decoder. Sizes are positive and their products fit 48 bits; head_dim is even;
 // num_attention_heads is a multiple of num_key_value_heads.
 struct ModelConfig {
-  std::string model_type;  // "qwen3", "qwen2" or "llama"
+  std::string model_type;  // "qwen3", "qwen2", "llama" or "qwen3_vl"
   std::vector<std::string> architectures;
   int64_t vocab_size = 0, hidden_size = 0, intermediate_size = 0, num_hidden_layers = 0;
   int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0, max_position_embeddings = 0;
@@ -28,6 +49,8 @@ struct ModelConfig {
   std::optional<int64_t> bos_token_id, pad_token_id;
   std::string dtype;  // "bfloat16", ...; empty if not stated
   std::optional<QuantizationConfig> quantization;
+  std::optional<VisionConfig> vision;  // of qwen3_vl, as the next
+  std::optional<ImageTokens> image_tokens;
 
   bool operator==(const ModelConfig&) const = default;
 };
@@ -36,6 +59,7 @@ struct ModelConfig {
 // Keys that are unknown are warned about.
 ModelConfig read_config(const std::filesystem::path& folder);
 ModelConfig parse_config(const Json& json, const std::string& where);
+VisionConfig parse_vision_config(const Json& json, const std::string& where);
 
 // Advice for sampling; what the file does not say is unset.
 struct GenerationConfig {

@@ -213,4 +213,13 @@ void check_config_keys(const Json& json, const std::string& model_type, const st
   }
 }
 
+void warn_of_unknown_keys(const Json& json, std::span<const std::string_view> read, const std::string& where) {
+  for (const auto& item : json.items()) {
+    const auto is_key = [&](std::string_view key) { return key == item.key(); };
+    const bool known = std::any_of(read.begin(), read.end(), is_key) ||
+                       std::any_of(kHarmless.begin(), kHarmless.end(), is_key) || says_nothing(item.value());
+    if (!known) warn("{}: unknown key \"{}\": {} is ignored", where, printable(item.key(), 60), shown(item.value()));
+  }
+}
+
 }  // namespace duan::checkpoint

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.h"
+#include "engine/inputs.h"
 
 namespace duan::engine {
 
@@ -18,6 +19,11 @@ void check_ids(std::span<const int64_t> ids, int64_t vocab, int64_t position, in
         fmt::format("{} tokens do not fit: {} of the context's {} positions are taken", ids.size(), position, context),
         "", "enlarge the context with -c, or shorten the prompt");
   }
+}
+
+void check_sees_images(const ir::Graph& graph, const SequenceImages* images) {
+  if (images == nullptr || images->images().empty() || DecoderInputs::sees_images(graph)) return;
+  throw Error(fmt::format("a model of type {} sees no images", graph.name), "", "choose a Qwen3-VL model");
 }
 
 void check_logits(std::span<const float> logits, const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint) {
@@ -36,6 +42,12 @@ void check_logits(std::span<const float> logits, const ir::Graph& graph, const c
   }
   throw Error("the logits are not finite although all weights are", checkpoint.folder().string(),
               "activations overflow: try --compute fp32");
+}
+
+void check_features(std::span<const float> features, const checkpoint::Checkpoint& checkpoint) {
+  if (std::all_of(features.begin(), features.end(), [](float value) { return std::isfinite(value); })) return;
+  throw Error("what the vision tower makes of an image is not finite", checkpoint.folder().string(),
+              "a weight of it is damaged, or activations overflow: try --compute fp32");
 }
 
 }  // namespace duan::engine

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "engine/sequence_images.h"
 #include "ir/graph.h"
 
 namespace duan::engine {
@@ -51,6 +52,10 @@ class Engine {
 
   // The same, with the logits after each of them.
   virtual void forward_all(std::span<const int64_t> ids, const LogitsFn& logits) = 0;
+
+  // The images of the sequence, also of tokens that come later; nullptr: there are none. Tokens that were run before
+  // stay what they were: truncate to where the images begin to differ. Throws Error if the model sees no images.
+  virtual void set_images(std::shared_ptr<const SequenceImages> images) = 0;
 
   virtual void truncate(int64_t positions) = 0;  // forgets all but the first positions; 0 starts anew
   virtual int64_t position() const = 0;          // tokens in the sequence

@@ -12,6 +12,7 @@ class Finder {
       : graph_(graph), disabled_(disabled), uses_(ir::use_counts(graph)) {}
 
   Fusions find() {
+    for_each("split_linear", [&](NodeId id) { split_linear(id); });
     for_each("gate_up", [&](NodeId id) { gate_up(id); });
     for_each("residual", [&](NodeId id) { residual(id); });
     for_each("norm_rope", [&](NodeId id) { norm_rope(id); });
@@ -36,6 +37,20 @@ class Finder {
     return std::holds_alternative<Op>(graph_.node(producer).op) ? producer : -1;
   }
   const ir::Node& node(NodeId id) const { return graph_.node(id); }
+
+  void split_linear(NodeId id) {
+    if (!std::holds_alternative<ir::Linear>(node(id).op)) return;
+    std::vector<NodeId> slices;
+    for (NodeId later = id + 1; later < static_cast<NodeId>(graph_.nodes.size()); ++later) {
+      if (std::holds_alternative<ir::Slice>(node(later).op) && node(later).inputs[0] == node(id).output) {
+        slices.push_back(later);
+      }
+    }
+    const auto readers = static_cast<size_t>(uses_[static_cast<size_t>(node(id).output)]);
+    if (slices.empty() || slices.size() != readers) return;
+    found_.absorbed.insert(slices.begin(), slices.end());
+    found_.split_linear[id] = std::move(slices);
+  }
 
   void gate_up(NodeId id) {
     if (!std::holds_alternative<ir::Mul>(node(id).op)) return;
@@ -96,16 +111,18 @@ class Finder {
     const NodeId reshape = graph_.value(value).producer;
     if (reshape < 0 || !std::holds_alternative<ir::Reshape>(node(reshape).op)) return false;
     const ValueId in = node(reshape).inputs[0];
-    const NodeId linear = graph_.value(in).producer;
-    return linear >= 0 && uses_[static_cast<size_t>(in)] == 1 && std::holds_alternative<ir::Linear>(node(linear).op);
+    const NodeId made_by = graph_.value(in).producer;
+    if (made_by < 0 || uses_[static_cast<size_t>(in)] != 1) return false;
+    const bool split = std::holds_alternative<ir::Slice>(node(made_by).op) && found_.absorbed.contains(made_by);
+    return split || std::holds_alternative<ir::Linear>(node(made_by).op);
   }
 
   void shared_input(NodeId id) {
-    if (!std::holds_alternative<ir::Linear>(node(id).op)) return;
+    if (!std::holds_alternative<ir::Linear>(node(id).op) || found_.split_linear.contains(id)) return;
     std::vector<NodeId> group{id};
     for (NodeId later = id + 1; later < static_cast<NodeId>(graph_.nodes.size()); ++later) {
       if (std::holds_alternative<ir::Linear>(node(later).op) && node(later).inputs[0] == node(id).inputs[0] &&
-          !found_.absorbed.contains(later)) {
+          !found_.absorbed.contains(later) && !found_.split_linear.contains(later)) {
         group.push_back(later);
       }
     }

@@ -25,6 +25,7 @@ struct Fusions {
   std::map<ir::NodeId, ir::NodeId> residual;  // Add node -> Linear node whose result it adds
   std::map<ir::NodeId, NormRope> norm_rope;
   std::map<ir::NodeId, std::vector<ir::NodeId>> shared_input;  // first Linear -> all of the group, in order
+  std::map<ir::NodeId, std::vector<ir::NodeId>> split_linear;  // Linear -> the Slices of its result
   std::set<ir::NodeId> absorbed;                               // nodes that have no step of their own
 };
 

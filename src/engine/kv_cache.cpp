@@ -1,5 +1,7 @@
 #include "engine/kv_cache.h"
 
+#include <optional>
+
 #include "base/error.h"
 
 namespace duan::engine {
@@ -12,16 +14,29 @@ struct Extent {
   int64_t kv_heads, head_dim;
 };
 
+// Of attentions without a cache, one after the other through the same place, only the first.
 std::vector<Extent> attentions(const ir::Graph& graph) {
   std::vector<Extent> found;
+  std::optional<Extent> shared;
   for (const ir::Node& node : graph.nodes) {
-    if (const auto* attention = std::get_if<ir::Attention>(&node.op)) {
-      const ir::Dims& k = graph.value(node.inputs[1]).type.dims;
-      found.push_back({attention->cache, k[2].extent, k[3].extent});
+    const auto* attention = std::get_if<ir::Attention>(&node.op);
+    if (attention == nullptr) continue;
+    const ir::Dims& k = graph.value(node.inputs[1]).type.dims;
+    const Extent extent{attention->cache, k[2].extent, k[3].extent};
+    if (attention->cache == ir::kNoCache) {
+      if (!shared) found.push_back(extent);
+      if (!shared) shared = extent;
+      DUAN_CHECK(shared->kv_heads == extent.kv_heads && shared->head_dim == extent.head_dim,
+                 "{} has other heads than the attentions before", node.name);
+      continue;
     }
+    found.push_back(extent);
   }
   return found;
 }
+
+// Their places: that of no cache comes first.
+size_t place(int32_t cache) { return static_cast<size_t>(cache + 1); }
 
 int64_t round_up(int64_t n, int64_t multiple) { return (n + multiple - 1) / multiple * multiple; }
 
@@ -49,15 +64,15 @@ KvCache::KvCache(const ir::Graph& graph, int64_t context, DType dtype)
   }
   int64_t offset = 0;
   for (const Extent& extent : attentions(graph)) {
-    if (static_cast<size_t>(extent.cache) >= layers_.size()) layers_.resize(static_cast<size_t>(extent.cache) + 1);
-    layers_[static_cast<size_t>(extent.cache)] = {extent.kv_heads, extent.head_dim, offset};
+    if (place(extent.cache) >= layers_.size()) layers_.resize(place(extent.cache) + 1);
+    layers_[place(extent.cache)] = {extent.kv_heads, extent.head_dim, offset};
     offset += 2 * extent.kv_heads * extent.head_dim * capacity_ * static_cast<int64_t>(dtype_size(dtype));
   }
   memory_ = ZeroedMemory(static_cast<size_t>(total));
 }
 
 kernels::KvView KvCache::view(int32_t cache, int64_t kv_head) const {
-  const Layer& layer = layers_[static_cast<size_t>(cache)];
+  const Layer& layer = layers_[place(cache)];
   const int64_t plane = layer.head_dim * capacity_ * static_cast<int64_t>(dtype_size(dtype_));
   std::byte* base = memory_.data() + layer.offset + kv_head * 2 * plane;
   return {.dtype = dtype_, .keys = base, .values = base + plane, .capacity = capacity_, .head_dim = layer.head_dim};

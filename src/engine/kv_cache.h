@@ -11,11 +11,11 @@ namespace duan::engine {
 
 class KvCache {
  public:
-  // Room for `context` positions in every Attention of the graph. Memory is taken from the system as positions are
-  // written. Throws Error if it cannot exist in this machine's memory.
+  // Room for `context` positions in every Attention of the graph; those without a cache share one place. Memory is
+  // taken from the system as positions are written. Throws Error if it cannot exist in this machine's memory.
   KvCache(const ir::Graph& graph, int64_t context, DType dtype);
 
-  kernels::KvView view(int32_t cache, int64_t kv_head) const;
+  kernels::KvView view(int32_t cache, int64_t kv_head) const;  // cache: of an Attention, ir::kNoCache included
   int64_t bytes() const { return static_cast<int64_t>(memory_.bytes()); }
 
   // Bytes of a cache of `context` positions.

@@ -4,6 +4,7 @@
 #include "base/cpu.h"
 #include "engine/checks.h"
 #include "engine/engine.h"
+#include "engine/inputs.h"
 #include "engine/runner.h"
 
 namespace duan::engine {
@@ -17,6 +18,7 @@ class NativeEngine final : public Engine {
         precision_(choose_precision(graph, weights_of(checkpoint), options)),
         context_(options.context),
         vocab_(ir::width(graph.value(graph.outputs.at(0)).type)),
+        inputs_(graph),
         runner_(make_plan(graph, weights_of(checkpoint), options, precision_, PlanRows::asked),
                 KvCache(graph, options.context, precision_.kv_dtype),
                 options.threads > 0 ? options.threads : cpu_count()) {}
@@ -54,6 +56,11 @@ class NativeEngine final : public Engine {
     position_ += count;
   }
 
+  void set_images(std::shared_ptr<const SequenceImages> images) override {
+    check_sees_images(graph_, images.get());
+    images_ = std::move(images);
+  }
+
   void truncate(int64_t positions) override { position_ = std::clamp<int64_t>(positions, 0, position_); }
   int64_t position() const override { return position_; }
   int64_t context() const override { return context_; }
@@ -66,8 +73,8 @@ class NativeEngine final : public Engine {
   const Plan& plan() const { return runner_.plan(); }
 
   void run_chunk(std::span<const int64_t> ids, int64_t first, int64_t rows) {
-    runner_.start(
-        {.ids = ids.subspan(static_cast<size_t>(first), static_cast<size_t>(rows)), .position = position_ + first});
+    const auto chunk = ids.subspan(static_cast<size_t>(first), static_cast<size_t>(rows));
+    runner_.start({.inputs = inputs_.of(chunk, position_ + first, images_.get()), .position = position_ + first});
     runner_.run(0, plan().tail_begin, 0, rows);
   }
 
@@ -79,6 +86,8 @@ class NativeEngine final : public Engine {
   const checkpoint::Checkpoint& checkpoint_;
   Precision precision_;
   int64_t context_, vocab_;
+  DecoderInputs inputs_;
+  std::shared_ptr<const SequenceImages> images_;
   Runner runner_;
   int64_t position_ = 0;
 };

@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "engine/fusion.h"
+#include "engine/inputs.h"
 
 namespace duan::engine {
 namespace {
@@ -38,18 +39,22 @@ class Planner {
     for (const ir::WeightInfo& info : graph_.weights) {
       plan_.weight_bytes += static_cast<int64_t>(weights_(info.name, info.shape).bytes());
     }
+    find_merged();
     for (const ValueId input : graph_.inputs) {
       if (graph_.value(input).type.dtype != DType::f32) continue;
-      add_step(InputStep{make_buffer(input)}, {input});
+      add_step(InputStep{input_index(graph_, input), make_buffer(input)}, {input});
     }
     for (NodeId id = 0; id < static_cast<NodeId>(graph_.nodes.size()); ++id) {
       if (fusions_.absorbed.contains(id)) continue;
       node_id_ = id;
       node_ = &graph_.node(id);
+      merged_ = merged_rows_[static_cast<size_t>(node_->output)];
       std::visit([this](const auto& op) { emit(op); }, node_->op);
     }
-    plan_.output = buffer(graph_.outputs.at(0));
-    plan_.buffers[static_cast<size_t>(plan_.output)].per_slice = rows_ == PlanRows::asked;
+    for (const ValueId output : graph_.outputs) {
+      plan_.outputs.push_back(buffer(output));
+      plan_.buffers[static_cast<size_t>(plan_.outputs.back())].per_slice = rows_ == PlanRows::asked;
+    }
     if (rows_ == PlanRows::all) plan_.tail_begin = plan_.steps.size();
     for (size_t i = plan_.tail_begin; i < plan_.steps.size(); ++i) {
       if (std::holds_alternative<AttentionStep>(plan_.steps[i].work)) plan_.tail_begin = i + 1;
@@ -71,8 +76,17 @@ class Planner {
     return value;
   }
 
+  void find_merged() {
+    merged_rows_.assign(graph_.values.size(), 1);
+    for (const ir::Node& node : graph_.nodes) {
+      int64_t& merged = merged_rows_[static_cast<size_t>(node.output)];
+      for (const ValueId input : node.inputs) merged = std::max(merged, merged_rows_[static_cast<size_t>(input)]);
+      if (const auto* merge = std::get_if<ir::MergeRows>(&node.op)) merged *= merge->count;
+    }
+  }
+
   BufferId new_buffer(int64_t width, DType dtype) {
-    plan_.buffers.push_back({.width = width, .dtype = dtype, .first_step = -1, .last_step = -1});
+    plan_.buffers.push_back({.width = width, .dtype = dtype, .merged = merged_, .first_step = -1, .last_step = -1});
     return static_cast<BufferId>(plan_.buffers.size()) - 1;
   }
 
@@ -119,7 +133,7 @@ class Planner {
     const auto known = casts_.find(root(value));
     if (known != casts_.end()) return known->second;
     const BufferId cast = new_buffer(plan_.buffers[static_cast<size_t>(in)].width, DType::bf16);
-    plan_.steps.push_back({CastStep{in, cast}, {}});
+    push_step(CastStep{in, cast}, {});
     return casts_[root(value)] = cast;
   }
 
@@ -136,7 +150,7 @@ class Planner {
     const BufferId in = buffer(value);
     const int64_t width = plan_.buffers[static_cast<size_t>(in)].width;
     const RoundedInput made{scheme, new_buffer(width, DType::i8), new_buffer(1, DType::f32)};
-    plan_.steps.push_back({RoundInputStep{in, made.codes, made.scales, scheme, &kernels::select_linear_int8()}, {}});
+    push_step(RoundInputStep{in, made.codes, made.scales, scheme, &kernels::select_linear_int8()}, {});
     rounded_[root(value)].push_back(made);
     return made;
   }
@@ -184,19 +198,37 @@ class Planner {
   void add_step(StepType step, std::vector<ValueId> makes) {
     std::vector<std::pair<ValueId, BufferId>> made;
     for (const ValueId value : makes) made.emplace_back(value, buffer(value));
-    plan_.steps.push_back({std::move(step), std::move(made)});
+    push_step(std::move(step), std::move(made));
+  }
+
+  template <typename StepType>
+  void push_step(StepType step, std::vector<std::pair<ValueId, BufferId>> makes) {
+    plan_.steps.push_back({std::move(step), merged_, std::move(makes)});
   }
 
   // ---- one function per op
 
   void emit(const ir::Embed& op) {
     const BufferId out = make_buffer(node_->output);
-    add_step(EmbedStep{weight(op.weight), out}, {node_->output});
+    add_step(EmbedStep{weight(op.weight), input_index(graph_, node_->inputs[0]), out}, {node_->output});
+  }
+
+  void emit(const ir::BlendRows& op) {
+    const int64_t count = ir::width(graph_.value(node_->inputs[0]).type);
+    const BufferId shares = buffer(node_->inputs[1]), out = make_buffer(node_->output);
+    add_step(BlendRowsStep{weight(op.weight), input_index(graph_, node_->inputs[0]), count, shares, out},
+             {node_->output});
+  }
+
+  void emit(const ir::PutRows&) {
+    const BufferId x = buffer(node_->inputs[0]), rows = buffer(node_->inputs[1]);
+    add_step(PutRowsStep{x, rows, input_index(graph_, node_->inputs[2]), make_buffer(node_->output)}, {node_->output});
   }
 
   void emit(const ir::Angles& op) {
     const BufferId out = make_buffer(node_->output);
-    add_step(AnglesStep{rope_frequencies(op.rope, op.dim), op.dim, out}, {node_->output});
+    const size_t positions = input_index(graph_, node_->inputs[0]);
+    add_step(AnglesStep{rope_frequencies(op.rope, op.dim), positions, axis_count(op.rope.axes), out}, {node_->output});
   }
 
   void emit(const ir::RmsNorm& op) {
@@ -205,7 +237,49 @@ class Planner {
     add_step(NormStep{in, out, vector(op.weight), static_cast<float>(op.eps)}, {node_->output});
   }
 
+  void emit(const ir::LayerNorm& op) {
+    const BufferId in = buffer(node_->inputs[0]);
+    const BufferId out = make_buffer(node_->output, storage(node_->output));
+    add_step(LayerNormStep{in, out, vector(op.weight), vector(op.bias), static_cast<float>(op.eps)}, {node_->output});
+  }
+
+  // The rows of the matrix that make the elements of a slice.
+  LinearPart part_of_slice(NodeId linear, const ir::Slice& slice, BufferId out) {
+    LinearPart result = part(linear, out);
+    const int64_t first = slice.first, columns = result.weight.columns();
+    auto& dense = std::get<Dense>(result.weight.format);
+    dense.data += first * columns * static_cast<int64_t>(dtype_size(dense.dtype));
+    result.weight.shape = {slice.count, columns};
+    if (!result.bias.empty()) {
+      result.bias.assign(result.bias.begin() + first, result.bias.begin() + first + slice.count);
+    }
+    return result;
+  }
+
+  // Slices of a matrix that is stored otherwise are cut from its whole product.
+  void emit_split(const std::vector<NodeId>& slices) {
+    LinearStep step;
+    std::vector<ValueId> makes;
+    if (std::holds_alternative<Dense>(weight(std::get<ir::Linear>(node_->op).weight).format)) {
+      for (const NodeId id : slices) {
+        const ValueId output = graph_.node(id).output;
+        step.parts.push_back(part_of_slice(node_id_, std::get<ir::Slice>(graph_.node(id).op), make_buffer(output)));
+        makes.push_back(output);
+      }
+      return add_step(std::move(step), makes);
+    }
+    step.parts.push_back(part(node_id_, make_buffer(node_->output)));
+    add_step(std::move(step), {node_->output});
+    for (const NodeId id : slices) {
+      node_ = &graph_.node(id);
+      emit(std::get<ir::Slice>(node_->op));
+    }
+  }
+
   void emit(const ir::Linear&) {
+    if (const auto split = fusions_.split_linear.find(node_id_); split != fusions_.split_linear.end()) {
+      return emit_split(split->second);
+    }
     const auto shared = fusions_.shared_input.find(node_id_);
     const std::vector<NodeId> group =
         shared == fusions_.shared_input.end() ? std::vector<NodeId>{node_id_} : shared->second;
@@ -251,6 +325,22 @@ class Planner {
     add_step(SiluStep{in, make_buffer(node_->output)}, {node_->output});
   }
 
+  void emit(const ir::Gelu& op) {
+    const BufferId in = buffer(node_->inputs[0]);
+    const BufferId out = make_buffer(node_->output, storage(node_->output));
+    add_step(GeluStep{in, out, op.form == ir::GeluForm::tanh}, {node_->output});
+  }
+
+  void emit(const ir::Slice& op) {
+    const BufferId in = buffer(node_->inputs[0]);
+    add_step(SliceStep{in, make_buffer(node_->output), op.first}, {node_->output});
+  }
+
+  void emit(const ir::MergeRows&) {
+    const BufferId in = buffer(node_->inputs[0]);
+    add_step(MergeRowsStep{in, make_buffer(node_->output)}, {node_->output});
+  }
+
   void emit(const ir::Rope&) {
     const ir::Dims& dims = graph_.value(node_->output).type.dims;
     const BufferId in = buffer(node_->inputs[0]), angles = buffer(node_->inputs[1]);
@@ -261,6 +351,7 @@ class Planner {
     const ir::Dims &q = graph_.value(node_->inputs[0]).type.dims, &k = graph_.value(node_->inputs[1]).type.dims;
     AttentionStep step{};
     step.cache = op.cache;
+    step.causal = op.causal;
     step.scale = static_cast<float>(op.scale);
     step.heads = q[2].extent;
     step.kv_heads = k[2].extent;
@@ -316,8 +407,11 @@ class Planner {
         }
         void operator()(const InputStep& s) const { all({s.out}); }
         void operator()(const EmbedStep& s) const { all({s.out}); }
+        void operator()(const BlendRowsStep& s) const { all({s.shares, s.out}); }
+        void operator()(const PutRowsStep& s) const { all({s.x, s.rows, s.out}); }
         void operator()(const AnglesStep& s) const { all({s.out}); }
         void operator()(const NormStep& s) const { all({s.in, s.out}); }
+        void operator()(const LayerNormStep& s) const { all({s.in, s.out}); }
         void linear(const LinearPart& part) const {
           all({part.in, part.out});
           if (const auto* int8 = std::get_if<Int8Product>(&part.product)) all({int8->x_scales});
@@ -339,7 +433,10 @@ class Planner {
         void operator()(const AddStep& s) const { all({s.a, s.b, s.out}); }
         void operator()(const MulStep& s) const { all({s.a, s.b, s.out}); }
         void operator()(const SiluStep& s) const { all({s.in, s.out}); }
+        void operator()(const GeluStep& s) const { all({s.in, s.out}); }
         void operator()(const CastStep& s) const { all({s.in, s.out}); }
+        void operator()(const SliceStep& s) const { all({s.in, s.out}); }
+        void operator()(const MergeRowsStep& s) const { all({s.in, s.out}); }
       };
       std::visit(Touch{*this, i}, plan_.steps[static_cast<size_t>(i)].work);
     }
@@ -348,7 +445,7 @@ class Planner {
       const auto tail = static_cast<int32_t>(plan_.tail_begin);
       if (buffer.first_step < tail && buffer.last_step >= tail) buffer.last_step = last;
     }
-    plan_.buffers[static_cast<size_t>(plan_.output)].last_step = last;
+    for (const BufferId output : plan_.outputs) plan_.buffers[static_cast<size_t>(output)].last_step = last;
   }
 
   const ir::Graph& graph_;
@@ -361,13 +458,15 @@ class Planner {
   std::map<ValueId, BufferId> buffers_;  // by root value, like the two below
   std::map<ValueId, BufferId> casts_;
   std::map<ValueId, std::vector<RoundedInput>> rounded_;
+  std::vector<int64_t> merged_rows_;  // by value
+  int64_t merged_ = 1;                // of the present node
   NodeId node_id_ = -1;
   const ir::Node* node_ = nullptr;
 };
 
 }  // namespace
 
-std::vector<std::string> fusion_names() { return {"shared_input", "gate_up", "residual", "norm_rope"}; }
+std::vector<std::string> fusion_names() { return {"shared_input", "gate_up", "residual", "norm_rope", "split_linear"}; }
 
 WeightSource weights_of(const checkpoint::Checkpoint& checkpoint) {
   return [&checkpoint](const std::string& name, const Shape& shape) { return checkpoint.weight(name, shape); };
@@ -400,7 +499,7 @@ Plan make_plan(const ir::Graph& graph, const WeightSource& weights, const Option
 void place_buffers(Plan& plan) {
   constexpr int64_t kAlignment = 64;
   const auto bytes = [&](const Buffer& b) {
-    const int64_t rows = b.per_slice ? plan.slice_rows : plan.chunk_rows;
+    const int64_t rows = b.per_slice ? plan.slice_rows : (plan.chunk_rows + b.merged - 1) / b.merged;
     const int64_t size = b.width * rows * static_cast<int64_t>(dtype_size(b.dtype));
     return (size + kAlignment - 1) / kAlignment * kAlignment;
   };

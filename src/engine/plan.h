@@ -27,23 +27,41 @@ using BufferId = int32_t;
 struct Buffer {
   int64_t width;
   DType dtype;                    // f32, bf16 where only bf16 matrix products read it, or i8: rounded input
+  int64_t merged = 1;             // rows of the chunk that one of its rows stands for
   bool per_slice = false;         // holds the rows of one slice of the tail, not of the chunk: logits
   int32_t first_step, last_step;  // live from the step that makes it to the last that reads it
   int64_t offset = 0;             // bytes in the arena
 };
 
-struct InputStep {  // the value a subgraph is handed
+// `input`, `ids`, ...: index into the graph's inputs.
+struct InputStep {  // a float value the graph is handed
+  size_t input;
   BufferId out;
 };
 
 struct EmbedStep {
   Weight weight;
+  size_t ids;
+  BufferId out;
+};
+
+struct BlendRowsStep {
+  Weight weight;
+  size_t ids;
+  int64_t count;  // rows that are blended
+  BufferId shares, out;
+};
+
+struct PutRowsStep {
+  BufferId x, rows;
+  size_t mask;
   BufferId out;
 };
 
 struct AnglesStep {
   Frequencies frequencies;
-  int64_t dim;
+  size_t positions;
+  int64_t axes;
   BufferId out;
 };
 
@@ -51,6 +69,12 @@ struct AnglesStep {
 struct NormStep {
   BufferId in, out;
   std::vector<float> weight;
+  float eps;
+};
+
+struct LayerNormStep {
+  BufferId in, out;
+  std::vector<float> weight, bias;
   float eps;
 };
 
@@ -108,6 +132,7 @@ struct AttentionStep {
   std::vector<float> q_norm, k_norm;  // fused: [head_dim], empty: none
   float eps = 0;
   int32_t cache;
+  bool causal;
   float scale;
   int64_t heads, kv_heads, head_dim;
   const kernels::AttentionKernel* kernel;
@@ -122,14 +147,27 @@ struct MulStep {
 struct SiluStep {
   BufferId in, out;
 };
+struct GeluStep {
+  BufferId in, out;
+  bool tanh;  // else erf
+};
 struct CastStep {  // f32 -> bf16
+  BufferId in, out;
+};
+struct SliceStep {  // columns of `in` from `first` on
+  BufferId in, out;
+  int64_t first;
+};
+struct MergeRowsStep {  // the same numbers in longer rows
   BufferId in, out;
 };
 
 struct Step {
-  std::variant<InputStep, EmbedStep, AnglesStep, NormStep, RoundInputStep, LinearStep, GateUpStep, RopeStep,
-               AttentionStep, AddStep, MulStep, SiluStep, CastStep>
+  std::variant<InputStep, EmbedStep, BlendRowsStep, PutRowsStep, AnglesStep, NormStep, LayerNormStep, RoundInputStep,
+               LinearStep, GateUpStep, RopeStep, AttentionStep, AddStep, MulStep, SiluStep, GeluStep, CastStep,
+               SliceStep, MergeRowsStep>
       work;
+  int64_t merged = 1;                                   // rows of the chunk that one of its rows stands for
   std::vector<std::pair<ir::ValueId, BufferId>> makes;  // graph values complete after it, for the probe
 };
 
@@ -139,7 +177,7 @@ struct Plan {
   // Steps from here on work row by row: they run only for the rows whose logits are asked for, `slice_rows` at a time.
   size_t tail_begin = 0;
   int64_t chunk_rows = 0, slice_rows = 0;
-  BufferId output = -1;  // of the graph: the logits, or what a subgraph hands on
+  std::vector<BufferId> outputs;  // of the graph: the logits, or what a part of it hands on
   int64_t arena_bytes = 0;
   int64_t weight_bytes = 0;
   int64_t scratch_bytes = 0;  // each thread's, for rows made plain
@@ -154,6 +192,7 @@ inline constexpr int64_t kDequantizedRows = 16;
 //   "gate_up"       silu(gate x) * (up x) in one step
 //   "residual"      x + linear(y) accumulates into x
 //   "norm_rope"     norms and rotations of q and k inside attention
+//   "split_linear"  slices of linear(x) as products with those rows of the matrix
 std::vector<std::string> fusion_names();
 
 // Where weights come from: a checkpoint, or one with some of its weights replaced. Throws Error if there is none of

@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kParallelWork = 1 << 15;
 constexpr int64_t kColumnGrain = 16;     // columns of a matrix go to threads in multiples of this
 constexpr int64_t kGateUpColumns = 256;  // of gate and up computed before they are combined, while still in cache
-constexpr int64_t kAttentionRows = 32;   // rows of a chunk that one work item of attention takes
+constexpr int64_t kAttentionRows = 48;   // rows of a chunk that one work item of attention takes
 
 }  // namespace
 
@@ -32,18 +32,21 @@ Runner::Runner(Plan plan, KvCache cache, int threads)
 }
 
 void Runner::run(size_t first_step, size_t last_step, int64_t first_row, int64_t rows) {
-  first_row_ = first_row;
-  rows_ = rows;
   for (size_t i = first_step; i < last_step; ++i) {
+    first_row_ = first_row / plan_.steps[i].merged;
+    rows_ = rows / plan_.steps[i].merged;
     std::visit([this](const auto& work) { run_step(work); }, plan_.steps[i].work);
     if (!probe_) continue;
     for (const auto& [value, id] : plan_.steps[i].makes) show(value, id);
   }
+  first_row_ = first_row;
+  rows_ = rows;
 }
 
-void* Runner::data(BufferId id, int64_t row) const {
+void* Runner::data(BufferId id, int64_t row) const { return bytes(id, buffer(id).per_slice ? row : first_row_ + row); }
+
+std::byte* Runner::bytes(BufferId id, int64_t index) const {
   const Buffer& b = buffer(id);
-  const int64_t index = b.per_slice ? row : first_row_ + row;
   return arena_.data() + b.offset + index * b.width * static_cast<int64_t>(dtype_size(b.dtype));
 }
 
@@ -78,15 +81,14 @@ void Runner::parallel(int64_t count, int64_t grain, int64_t cost, const Work& wo
 
 void Runner::run_step(const InputStep& s) {
   const int64_t width = buffer(s.out).width;
-  std::memcpy(floats(s.out, 0), chunk_.hidden.data() + first_row_ * width,
-              static_cast<size_t>(rows_ * width) * sizeof(float));
+  std::memcpy(floats(s.out, 0), input<float>(s.input, 0, width), static_cast<size_t>(rows_ * width) * sizeof(float));
 }
 
 void Runner::run_step(const EmbedStep& s) {
   const Buffer& out = buffer(s.out);
   const auto* dense = std::get_if<Dense>(&s.weight.format);
   for (int64_t r = 0; r < rows_; ++r) {
-    const int64_t id = chunk_.ids[static_cast<size_t>(first_row_ + r)];
+    const int64_t id = *input<int64_t>(s.ids, r, 1);
     if (dense == nullptr) {
       s.weight.row_to_float(id, floats(s.out, r));
       continue;
@@ -96,9 +98,34 @@ void Runner::run_step(const EmbedStep& s) {
   }
 }
 
-void Runner::run_step(const AnglesStep& s) {
+void Runner::run_step(const BlendRowsStep& s) {
+  const int64_t width = buffer(s.out).width;
+  parallel(rows_, 1, rows_ * width * s.count, [&](int64_t first, int64_t last) {
+    std::vector<float> row(static_cast<size_t>(width));
+    for (int64_t r = first; r < last; ++r) {
+      float* out = floats(s.out, r);
+      std::fill_n(out, width, 0.0f);
+      for (int64_t i = 0; i < s.count; ++i) {
+        const float share = floats(s.shares, r)[i];
+        s.weight.row_to_float(input<int64_t>(s.ids, r, s.count)[i], row.data());
+        for (int64_t c = 0; c < width; ++c) out[c] += share * row[static_cast<size_t>(c)];
+      }
+    }
+  });
+}
+
+void Runner::run_step(const PutRowsStep& s) {
+  const int64_t width = buffer(s.out).width;
   for (int64_t r = 0; r < rows_; ++r) {
-    fill_angles(s.frequencies, chunk_.position + first_row_ + r, floats(s.out, r));
+    const BufferId from = *input<int64_t>(s.mask, r, 1) != 0 ? s.rows : s.x;
+    std::memcpy(floats(s.out, r), floats(from, r), static_cast<size_t>(width) * sizeof(float));
+  }
+}
+
+void Runner::run_step(const AnglesStep& s) {
+  const auto axes = static_cast<size_t>(s.axes);
+  for (int64_t r = 0; r < rows_; ++r) {
+    fill_angles(s.frequencies, {input<int64_t>(s.positions, r, s.axes), axes}, floats(s.out, r));
   }
 }
 
@@ -116,6 +143,22 @@ void Runner::run_step(const NormStep& s) {
                           .out = data(s.out, first),
                           .out_dtype = out.dtype,
                           .out_stride = out.width});
+  });
+}
+
+void Runner::run_step(const LayerNormStep& s) {
+  const Buffer &in = buffer(s.in), &out = buffer(s.out);
+  parallel(rows_, 1, rows_ * in.width, [&](int64_t first, int64_t last) {
+    plan_.rows->layer_norm({.x = floats(s.in, first),
+                            .x_stride = in.width,
+                            .rows = last - first,
+                            .n = in.width,
+                            .weight = s.weight.data(),
+                            .bias = s.bias.data(),
+                            .eps = s.eps,
+                            .out = data(s.out, first),
+                            .out_dtype = out.dtype,
+                            .out_stride = out.width});
   });
 }
 
@@ -203,8 +246,8 @@ void Runner::multiply_int8(const LinearPart& part, const Int8Product& product, i
 void Runner::run_step(const LinearStep& s) {
   int64_t columns = 0, work = 0;
   for (const LinearPart& part : s.parts) {
-    columns += part.weight.shape[0];
-    work += rows_ * part.weight.shape[0] * part.weight.shape[1];
+    columns += part.weight.rows();
+    work += rows_ * part.weight.rows() * part.weight.columns();
   }
   parallel(columns, kColumnGrain, work, [&](int64_t first, int64_t last, int thread) {
     int64_t begin = 0;  // of the part among all columns
@@ -311,7 +354,8 @@ void Runner::run_step(const AttentionStep& s) {
                    .out_dtype = out.dtype,
                    .out_stride_row = out.width,
                    .out_stride_head = n,
-                   .scratch = reinterpret_cast<float*>(scratch_.data()) + thread * scratch_floats_});
+                   .scratch = reinterpret_cast<float*>(scratch_.data()) + thread * scratch_floats_,
+                   .positions = s.causal ? 0 : first_position + rows_});
   };
 
   const int64_t items = blocks * s.kv_heads;
@@ -361,6 +405,29 @@ void Runner::run_step(const SiluStep& s) {
                         .out = data(s.out, 0),
                         .out_dtype = DType::f32,
                         .out_stride = n});
+}
+
+void Runner::run_step(const GeluStep& s) {
+  const int64_t width = buffer(s.in).width;
+  parallel(rows_, 1, 8 * rows_ * width, [&](int64_t first, int64_t last) {
+    plan_.rows->gelu({.x = floats(s.in, first),
+                      .n = (last - first) * width,
+                      .tanh = s.tanh,
+                      .out = data(s.out, first),
+                      .out_dtype = buffer(s.out).dtype});
+  });
+}
+
+void Runner::run_step(const SliceStep& s) {
+  const int64_t width = buffer(s.out).width;
+  for (int64_t r = 0; r < rows_; ++r) {
+    std::memcpy(floats(s.out, r), floats(s.in, r) + s.first, static_cast<size_t>(width) * sizeof(float));
+  }
+}
+
+void Runner::run_step(const MergeRowsStep& s) {
+  std::memcpy(floats(s.out, 0), bytes(s.in, first_row_ * buffer(s.out).merged / buffer(s.in).merged),
+              static_cast<size_t>(rows_ * buffer(s.out).width) * sizeof(float));
 }
 
 void Runner::run_step(const CastStep& s) {

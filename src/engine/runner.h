@@ -6,6 +6,7 @@
 
 #include "base/thread_pool.h"
 #include "engine/engine.h"
+#include "engine/inputs.h"
 #include "engine/kv_cache.h"
 #include "engine/memory.h"
 #include "engine/plan.h"
@@ -16,11 +17,10 @@ class Runner {
  public:
   Runner(Plan plan, KvCache cache, int threads);
 
-  // The rows of a chunk: token ids, or the rows [rows, width] of the value a subgraph is handed. They must stay valid
-  // while its steps run. `position` is that of the first row in the sequence.
+  // What each input of the graph holds for the rows of a chunk; it must stay valid while its steps run. `position` is
+  // that of the first row in the sequence.
   struct Chunk {
-    std::span<const int64_t> ids{};
-    std::span<const float> hidden{};
+    std::span<const InputRows> inputs{};
     int64_t position = 0;
   };
   void start(const Chunk& chunk) { chunk_ = chunk; }
@@ -28,8 +28,11 @@ class Runner {
   // Steps [first_step, last_step) of the plan for `rows` rows of the chunk from `first_row` on.
   void run(size_t first_step, size_t last_step, int64_t first_row, int64_t rows);
 
-  // The plan's output: row 0 is that of the last call's `first_row`.
-  const float* output() const { return floats(plan_.output, 0); }
+  // An output of the plan: row 0 is that of the last call's `first_row`.
+  const float* output(size_t index = 0) const {
+    const BufferId id = plan_.outputs[index];
+    return reinterpret_cast<const float*>(bytes(id, buffer(id).per_slice ? 0 : first_row_ / buffer(id).merged));
+  }
 
   const Plan& plan() const { return plan_; }
   int64_t kv_bytes() const { return cache_.bytes(); }
@@ -39,7 +42,12 @@ class Runner {
  private:
   void show(ir::ValueId value, BufferId id);
   const Buffer& buffer(BufferId id) const { return plan_.buffers[static_cast<size_t>(id)]; }
-  void* data(BufferId id, int64_t row) const;  // row `row` of the rows being run
+  std::byte* bytes(BufferId id, int64_t index) const;  // row `index` of the buffer
+  void* data(BufferId id, int64_t row) const;          // row `row` of the rows being run
+  template <typename Number>
+  const Number* input(size_t index, int64_t row, int64_t width) const {
+    return std::get<std::span<const Number>>(chunk_.inputs[index]).data() + (first_row_ + row) * width;
+  }
   float* floats(BufferId id, int64_t row) const { return static_cast<float*>(data(id, row)); }
 
   // work(first, last) or work(first, last, thread) over [0, count), shared out unless it is small.
@@ -48,8 +56,11 @@ class Runner {
 
   void run_step(const InputStep& s);
   void run_step(const EmbedStep& s);
+  void run_step(const BlendRowsStep& s);
+  void run_step(const PutRowsStep& s);
   void run_step(const AnglesStep& s);
   void run_step(const NormStep& s);
+  void run_step(const LayerNormStep& s);
   void run_step(const RoundInputStep& s);
   void run_step(const LinearStep& s);
   void run_step(const GateUpStep& s);
@@ -58,7 +69,10 @@ class Runner {
   void run_step(const AddStep& s);
   void run_step(const MulStep& s);
   void run_step(const SiluStep& s);
+  void run_step(const GeluStep& s);
   void run_step(const CastStep& s);
+  void run_step(const SliceStep& s);
+  void run_step(const MergeRowsStep& s);
 
   // Columns [first, last) of the part's output.
   void run_part(const LinearPart& part, int64_t first, int64_t last, bool accumulate, int thread) const;
@@ -78,7 +92,7 @@ class Runner {
   int64_t scratch_floats_ = 0;  // per thread
   std::vector<float> ones_;     // silu(x) = silu(x) * 1
   Probe probe_;
-  // What is being run.
+  // What is being run; rows are those of the present step, which may stand for several of the chunk.
   Chunk chunk_;
   int64_t first_row_ = 0, rows_ = 0;
 };

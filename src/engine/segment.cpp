@@ -8,20 +8,8 @@
 #include "engine/runner.h"
 
 namespace duan::engine {
-namespace {
-
-// The float value the graph is handed; -1 if it starts with token ids.
-ir::ValueId handed_value(const ir::Graph& graph) {
-  for (const ir::ValueId input : graph.inputs) {
-    if (graph.value(input).type.dtype == DType::f32) return input;
-  }
-  return -1;
-}
-
-}  // namespace
-
 Segment::Segment(const ir::Graph& graph, const WeightSource& weights, const Options& options)
-    : graph_(graph), context_(options.context) {
+    : graph_(graph), context_(options.context), inputs_(graph) {
   Options whole = options;
   whole.chunk = options.context;
   if (options.kv_automatic) {
@@ -41,18 +29,13 @@ void Segment::set_probe(Probe probe) { runner_->set_probe(std::move(probe)); }
 bool Segment::bf16() const { return precision_.bf16; }
 
 void Segment::run(std::span<const int64_t> ids, std::span<float> out) {
-  DUAN_CHECK(handed_value(graph_) < 0, "{} is handed a value, not ids", graph_.name);
-  runner_->start({.ids = ids});
+  runner_->start({.inputs = inputs_.of(ids, 0, nullptr)});
   run(static_cast<int64_t>(ids.size()), out);
 }
 
 void Segment::run(std::span<const float> hidden, std::span<float> out) {
-  const ir::ValueId handed = handed_value(graph_);
-  DUAN_CHECK(handed >= 0, "{} starts with ids", graph_.name);
-  const auto in_width = static_cast<size_t>(ir::width(graph_.value(handed).type));
-  DUAN_CHECK(hidden.size() % in_width == 0, "{} floats are not rows of {}", hidden.size(), in_width);
-  runner_->start({.hidden = hidden});
-  run(static_cast<int64_t>(hidden.size() / in_width), out);
+  runner_->start({.inputs = inputs_.of(hidden, 0)});
+  run(static_cast<int64_t>(hidden.size()) / ir::width(graph_.value(DecoderInputs::handed_value(graph_)).type), out);
 }
 
 void Segment::run(int64_t tokens, std::span<float> out) {

@@ -6,6 +6,7 @@
 #include <span>
 
 #include "engine/engine.h"
+#include "engine/inputs.h"
 #include "engine/plan.h"
 
 namespace duan::engine {
@@ -33,6 +34,7 @@ class Segment {
   const ir::Graph& graph_;
   int64_t context_;
   Precision precision_;
+  DecoderInputs inputs_;
   std::unique_ptr<Runner> runner_;
 };
 

@@ -49,10 +49,23 @@ Value embed(Scope scope, Value ids, int64_t vocab, int64_t width) {
   return add_node(scope.graph(), scope.path(), Embed{weight}, {ids.id});
 }
 
+Value blend_rows(Scope scope, Value ids, Value shares, int64_t rows, int64_t width) {
+  const WeightId weight = declare(scope.graph(), scope.path() + ".weight", {rows, width});
+  return add_node(scope.graph(), scope.path(), BlendRows{weight}, {ids.id, shares.id});
+}
+
+Value put_rows(Value x, Value rows, Value mask) {
+  return add_node(*x.graph, rows.info().name + ".put", PutRows{}, {x.id, rows.id, mask.id});
+}
+
 Value linear(Scope scope, Value x, int64_t out, bool bias) {
+  return linear(scope, x, {out, x.info().type.dims.back().extent}, bias);
+}
+
+Value linear(Scope scope, Value x, Shape weight, bool bias) {
   Graph& graph = scope.graph();
-  const Dim in = x.info().type.dims.back();
-  Linear op{declare(graph, scope.path() + ".weight", {out, in.extent}), std::nullopt};
+  const int64_t out = weight.at(0);
+  Linear op{declare(graph, scope.path() + ".weight", std::move(weight)), std::nullopt};
   if (bias) op.bias = declare(graph, scope.path() + ".bias", {out});
   // A tied head reads the embedding's weight; the embedding already has the scope's name.
   const bool taken = std::any_of(graph.values.begin(), graph.values.end(),
@@ -65,7 +78,15 @@ Value rms_norm(Scope scope, Value x, double eps) {
   return add_node(scope.graph(), scope.path(), RmsNorm{weight, eps}, {x.id});
 }
 
+Value layer_norm(Scope scope, Value x, double eps) {
+  const Shape shape{x.info().type.dims.back().extent};
+  const WeightId weight = declare(scope.graph(), scope.path() + ".weight", shape);
+  const WeightId bias = declare(scope.graph(), scope.path() + ".bias", shape);
+  return add_node(scope.graph(), scope.path(), LayerNorm{weight, bias, eps}, {x.id});
+}
+
 Value silu(Value x) { return add_node(*x.graph, x.info().name + ".silu", Silu{}, {x.id}); }
+Value gelu(Value x, GeluForm form) { return add_node(*x.graph, x.info().name + ".gelu", Gelu{form}, {x.id}); }
 Value operator+(Value a, Value b) { return add_node(*a.graph, b.info().name + ".add", Add{}, {a.id, b.id}); }
 Value operator*(Value a, Value b) { return add_node(*a.graph, b.info().name + ".mul", Mul{}, {a.id, b.id}); }
 
@@ -80,16 +101,31 @@ Value split_heads(Value x, int64_t heads) {
   if (heads <= 0 || all % heads != 0) {
     throw Error(fmt::format("width {} does not divide into {} heads", all, heads), x.info().name);
   }
-  return add_node(*x.graph, x.info().name + ".heads", Reshape{{B, T, heads, all / heads}}, {x.id});
+  return add_node(*x.graph, x.info().name + ".heads", Reshape{{B, x.info().type.dims[1], heads, all / heads}}, {x.id});
 }
 
-Value attention(Value q, Value k, Value v, int layer) {
-  const Dims& dims = q.info().type.dims;
+Value slice(Value x, int64_t first, int64_t count, std::string_view name) {
+  return add_node(*x.graph, x.info().name + "." + std::string(name), Slice{first, count}, {x.id});
+}
+
+Value merge_rows(Value x, int64_t count) {
+  return add_node(*x.graph, x.info().name + ".merged", MergeRows{count}, {x.id});
+}
+
+namespace {
+
+Value joined_attention(Value q, Value k, Value v, bool causal, int32_t cache) {
+  const Dims dims = q.info().type.dims;
   const int64_t heads = dims[2].extent, head_dim = dims[3].extent;
   const std::string name = q.info().name + ".attention";
-  const Value mixed = add_node(*q.graph, name, Attention{1.0 / std::sqrt(static_cast<double>(head_dim)), true, layer},
-                               {q.id, k.id, v.id});
-  return add_node(*q.graph, name + ".joined", Reshape{{B, T, heads * head_dim}}, {mixed.id});
+  const double scale = 1.0 / std::sqrt(static_cast<double>(head_dim));
+  const Value mixed = add_node(*q.graph, name, Attention{scale, causal, cache}, {q.id, k.id, v.id});
+  return add_node(*q.graph, name + ".joined", Reshape{{B, dims[1], heads * head_dim}}, {mixed.id});
 }
+
+}  // namespace
+
+Value attention(Value q, Value k, Value v, int layer) { return joined_attention(q, k, v, true, layer); }
+Value full_attention(Value q, Value k, Value v) { return joined_attention(q, k, v, false, kNoCache); }
 
 }  // namespace duan::ir

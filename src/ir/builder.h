@@ -11,6 +11,7 @@ namespace duan::ir {
 
 inline constexpr DimName B = DimName::batch;
 inline constexpr DimName T = DimName::tokens;
+inline constexpr DimName P = DimName::patches;
 
 // A value of a graph under construction.
 struct Value {
@@ -37,9 +38,14 @@ Value input(Graph& graph, std::string name, DType dtype, Dims dims);
 void output(Value value);  // makes it an output of its graph
 
 Value embed(Scope scope, Value ids, int64_t vocab, int64_t width);
+Value blend_rows(Scope scope, Value ids, Value shares, int64_t rows, int64_t width);
+Value put_rows(Value x, Value rows, Value mask);
 Value linear(Scope scope, Value x, int64_t out, bool bias = false);  // last axis of x -> out
+Value linear(Scope scope, Value x, Shape weight, bool bias);         // the same for a weight [out, ...] of more axes
 Value rms_norm(Scope scope, Value x, double eps);                    // over the last axis
+Value layer_norm(Scope scope, Value x, double eps);
 Value silu(Value x);
+Value gelu(Value x, GeluForm form);
 Value operator+(Value a, Value b);
 Value operator*(Value a, Value b);
 
@@ -47,7 +53,12 @@ Value angles(Value positions, const duan::Rope& rope, int64_t dim);
 Value rope(Value x, Value angles);
 Value split_heads(Value x, int64_t heads);  // [B, T, H*D] -> [B, T, H, D]
 
+Value slice(Value x, int64_t first, int64_t count, std::string_view name);  // named x's name / name
+Value merge_rows(Value x, int64_t count);
+
 // softmax(q k^T / sqrt(D)) v over the cached and present tokens, heads joined: [B, T, H*D].
 Value attention(Value q, Value k, Value v, int layer);
+// The same over all rows of the chunk, without a cache.
+Value full_attention(Value q, Value k, Value v);
 
 }  // namespace duan::ir

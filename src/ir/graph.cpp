@@ -8,22 +8,30 @@ namespace duan::ir {
 std::string_view op_name(const Op& op) {
   struct Namer {
     std::string_view operator()(const Embed&) { return "Embed"; }
+    std::string_view operator()(const BlendRows&) { return "BlendRows"; }
+    std::string_view operator()(const PutRows&) { return "PutRows"; }
     std::string_view operator()(const Linear&) { return "Linear"; }
     std::string_view operator()(const RmsNorm&) { return "RmsNorm"; }
+    std::string_view operator()(const LayerNorm&) { return "LayerNorm"; }
     std::string_view operator()(const Add&) { return "Add"; }
     std::string_view operator()(const Mul&) { return "Mul"; }
     std::string_view operator()(const Silu&) { return "Silu"; }
+    std::string_view operator()(const Gelu&) { return "Gelu"; }
     std::string_view operator()(const Angles&) { return "Angles"; }
     std::string_view operator()(const Rope&) { return "Rope"; }
     std::string_view operator()(const Attention&) { return "Attention"; }
     std::string_view operator()(const Reshape&) { return "Reshape"; }
+    std::string_view operator()(const Slice&) { return "Slice"; }
+    std::string_view operator()(const MergeRows&) { return "MergeRows"; }
   };
   return std::visit(Namer{}, op);
 }
 
 std::vector<WeightId> weights_of(const Op& op) {
   if (const auto* embed = std::get_if<Embed>(&op)) return {embed->weight};
+  if (const auto* blend = std::get_if<BlendRows>(&op)) return {blend->weight};
   if (const auto* norm = std::get_if<RmsNorm>(&op)) return {norm->weight};
+  if (const auto* norm = std::get_if<LayerNorm>(&op)) return {norm->weight, norm->bias};
   if (const auto* linear = std::get_if<Linear>(&op)) {
     if (linear->bias) return {linear->weight, *linear->bias};
     return {linear->weight};
@@ -60,6 +68,9 @@ std::string to_string(const Dims& dims) {
         break;
       case DimName::tokens:
         parts.emplace_back("tokens");
+        break;
+      case DimName::patches:
+        parts.emplace_back("patches");
         break;
     }
   }

@@ -38,6 +38,16 @@ struct Node {
   ValueId output;
 };
 
+// Inputs that whoever runs a graph knows by name; i64 unless said otherwise. A decoder has the first two. A decoder
+// that sees images also has, for every token: whether an image's row stands there, that row, and what is added after
+// the first layers ("deepstack_embeds.<layer>"), the last two f32 and 0 where no image is.
+inline constexpr std::string_view kInputIds = "input_ids", kPositionIds = "position_ids", kImageMask = "image_mask",
+                                  kImageEmbeds = "image_embeds", kDeepstackEmbeds = "deepstack_embeds.";
+// A vision tower's, for every patch: its pixels (f32), its (y, x), and the rows and shares (f32) of the table of
+// positions.
+inline constexpr std::string_view kPixelValues = "pixel_values", kPatchPositions = "patch_positions",
+                                  kTableRows = "table_rows", kTableShares = "table_shares";
+
 struct Graph {
   std::string name;
   std::vector<WeightInfo> weights{};

@@ -18,11 +18,34 @@ class Inference {
     return {DType::f32, dims};
   }
 
+  ValueType operator()(const BlendRows& op) const {
+    expect_inputs(2);
+    const ValueType &ids = type(0), &shares = type(1);
+    if (ids.dtype != DType::i64 || ids.dims.size() != 3) fail("ids must be i64[batch, tokens, rows]");
+    if (shares.dtype != DType::f32 || shares.dims != ids.dims) {
+      fail(fmt::format("ids{} and shares{} differ", to_string(ids.dims), to_string(shares.dims)));
+    }
+    return {DType::f32, {ids.dims[0], ids.dims[1], matrix(op.weight)[1]}};
+  }
+
+  ValueType operator()(const PutRows&) const {
+    expect_inputs(3);
+    const Dims& x = activation(0).dims;
+    if (x.size() != 3 || activation(1).dims != x) {
+      fail(fmt::format("rows{} do not fit x{}", to_string(type(1).dims), to_string(x)));
+    }
+    if (type(2).dtype != DType::i64 || type(2).dims != Dims{x[0], x[1]}) fail("the mask must be i64[batch, tokens]");
+    return type(0);
+  }
+
   ValueType operator()(const Linear& op) const {
     expect_inputs(1);
-    const Shape& weight = matrix(op.weight);
+    const Shape& weight = graph_.weight(op.weight).shape;
+    if (weight.size() < 2) fail(fmt::format("w{} is not a matrix", duan::to_string(weight)));
     Dims dims = activation(0).dims;
-    if (dims.back() != Dim(weight[1])) {
+    int64_t in = 1;
+    for (size_t i = 1; i < weight.size(); ++i) in *= weight[i];
+    if (dims.back() != Dim(in)) {
       fail(fmt::format("x{} does not fit w{}", to_string(dims), duan::to_string(weight)));
     }
     if (op.bias && graph_.weight(*op.bias).shape != Shape{weight[0]}) {
@@ -43,6 +66,18 @@ class Inference {
     return type(0);
   }
 
+  ValueType operator()(const LayerNorm& op) const {
+    expect_inputs(1);
+    const Dims& dims = activation(0).dims;
+    for (const WeightId id : {op.weight, op.bias}) {
+      const Shape& vector = graph_.weight(id).shape;
+      if (vector.size() != 1 || dims.back() != Dim(vector[0])) {
+        fail(fmt::format("x{} does not fit {}{}", to_string(dims), graph_.weight(id).name, duan::to_string(vector)));
+      }
+    }
+    return type(0);
+  }
+
   ValueType operator()(const Add&) const { return same_pair(); }
   ValueType operator()(const Mul&) const { return same_pair(); }
   ValueType operator()(const Silu&) const {
@@ -50,13 +85,30 @@ class Inference {
     return activation(0);
   }
 
+  ValueType operator()(const Gelu&) const {
+    expect_inputs(1);
+    return activation(0);
+  }
+
   ValueType operator()(const Angles& op) const {
     expect_inputs(1);
-    if (type(0).dtype != DType::i64 || type(0).dims.size() != 2) fail("positions must be i64[batch, tokens]");
+    const Dims& from = type(0).dims;
+    const int64_t axes = axis_count(op.rope.axes);
+    const bool fits = axes == 1 ? from.size() == 2 : from.size() == 3 && from[2] == Dim(axes);
+    if (type(0).dtype != DType::i64 || !fits) {
+      fail(axes == 1 ? "positions must be i64[batch, tokens]"
+                     : fmt::format("positions must be i64[batch, tokens, {}]", axes));
+    }
     if (op.dim <= 0 || op.dim % 2 != 0) fail(fmt::format("rotary dimension {} is not even", op.dim));
-    Dims dims = type(0).dims;
-    dims.push_back(op.dim);
-    return {DType::f32, dims};
+    if (std::holds_alternative<HalvedAxes>(op.rope.axes) && op.dim % 4 != 0) {
+      fail(fmt::format("rotary dimension {} does not divide by 4", op.dim));
+    }
+    if (const auto* interleaved = std::get_if<InterleavedAxes>(&op.rope.axes)) {
+      const auto& s = interleaved->sections;
+      if (s[0] + s[1] + s[2] != op.dim / 2)
+        fail(fmt::format("sections {} {} {} are not {} pairs", s[0], s[1], s[2], op.dim / 2));
+    }
+    return {DType::f32, {from[0], from[1], op.dim}};
   }
 
   ValueType operator()(const Rope&) const {
@@ -87,6 +139,25 @@ class Inference {
       fail(fmt::format("{} cannot become {}", to_string(from), to_string(op.dims)));
     }
     return result;
+  }
+
+  ValueType operator()(const Slice& op) const {
+    expect_inputs(1);
+    Dims dims = activation(0).dims;
+    if (op.first < 0 || op.count <= 0 || op.first > dims.back().extent - op.count) {
+      fail(fmt::format("{} has no elements [{}, {})", to_string(dims), op.first, op.first + op.count));
+    }
+    dims.back() = op.count;
+    return {DType::f32, dims};
+  }
+
+  ValueType operator()(const MergeRows& op) const {
+    expect_inputs(1);
+    const Dims& from = activation(0).dims;
+    if (from.size() != 3 || from[1] != Dim(DimName::patches) || op.count <= 0) {
+      fail(fmt::format("{} is not [batch, patches, width]", to_string(from)));
+    }
+    return {DType::f32, {from[0], DimName::tokens, op.count * from[2].extent}};
   }
 
  private:

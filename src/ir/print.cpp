@@ -18,7 +18,14 @@ std::string rope_text(const duan::Rope& rope) {
                          s.high_freq_factor, s.original_positions);
     }
   };
-  return fmt::format("theta {}{}", rope.theta, std::visit(Scaling{}, rope.scaling));
+  struct Axes {
+    std::string operator()(const OneAxis&) { return ""; }
+    std::string operator()(const InterleavedAxes& a) {
+      return fmt::format(" interleaved {}", fmt::join(a.sections, " "));
+    }
+    std::string operator()(const HalvedAxes&) { return " halves"; }
+  };
+  return fmt::format("theta {}{}{}", rope.theta, std::visit(Scaling{}, rope.scaling), std::visit(Axes{}, rope.axes));
 }
 
 // Attributes of the op, weights by name.
@@ -27,19 +34,28 @@ std::string attributes(const Graph& graph, const Op& op) {
     const Graph& graph;
     std::string weight(WeightId id) const { return graph.weight(id).name + duan::to_string(graph.weight(id).shape); }
     std::string operator()(const Embed& o) const { return weight(o.weight); }
+    std::string operator()(const BlendRows& o) const { return weight(o.weight); }
+    std::string operator()(const PutRows&) const { return ""; }
     std::string operator()(const Linear& o) const {
       return o.bias ? weight(o.weight) + ", " + weight(*o.bias) : weight(o.weight);
     }
     std::string operator()(const RmsNorm& o) const { return fmt::format("{}, eps {}", weight(o.weight), o.eps); }
+    std::string operator()(const LayerNorm& o) const {
+      return fmt::format("{}, {}, eps {}", weight(o.weight), weight(o.bias), o.eps);
+    }
     std::string operator()(const Add&) const { return ""; }
     std::string operator()(const Mul&) const { return ""; }
     std::string operator()(const Silu&) const { return ""; }
+    std::string operator()(const Gelu& o) const { return o.form == GeluForm::tanh ? "tanh" : "erf"; }
     std::string operator()(const Angles& o) const { return rope_text(o.rope); }
     std::string operator()(const Rope&) const { return ""; }
     std::string operator()(const Attention& o) const {
-      return fmt::format("scale {:.9g}{}, cache {}", o.scale, o.causal ? ", causal" : "", o.cache);
+      const std::string cache = o.cache == kNoCache ? "" : fmt::format(", cache {}", o.cache);
+      return fmt::format("scale {:.9g}{}{}", o.scale, o.causal ? ", causal" : "", cache);
     }
     std::string operator()(const Reshape&) const { return ""; }
+    std::string operator()(const Slice& o) const { return fmt::format("from {}", o.first); }
+    std::string operator()(const MergeRows&) const { return ""; }
   };
   return std::visit(Attributes{graph}, op);
 }

@@ -49,14 +49,23 @@ class Copier {
         op.weight = copier.weight(op.weight);
         if (op.bias) op.bias = copier.weight(*op.bias);
       }
+      void operator()(BlendRows& op) const { op.weight = copier.weight(op.weight); }
+      void operator()(PutRows&) const {}
       void operator()(RmsNorm& op) const { op.weight = copier.weight(op.weight); }
+      void operator()(LayerNorm& op) const {
+        op.weight = copier.weight(op.weight);
+        op.bias = copier.weight(op.bias);
+      }
       void operator()(Add&) const {}
       void operator()(Mul&) const {}
       void operator()(Silu&) const {}
+      void operator()(Gelu&) const {}
       void operator()(Angles&) const {}
       void operator()(Rope&) const {}
       void operator()(Attention&) const {}
       void operator()(Reshape&) const {}
+      void operator()(Slice&) const {}
+      void operator()(MergeRows&) const {}
     };
     std::visit(Renumber{*this}, node.op);
     const ValueId made = node.output;

@@ -32,7 +32,7 @@ void verify(const Graph& graph) {
     for (const WeightId id : weights_of(node.op)) {
       DUAN_CHECK(id >= 0 && static_cast<size_t>(id) < graph.weights.size(), "{} reads weight {}", node.name, id);
     }
-    if (const auto* attention = std::get_if<Attention>(&node.op)) {
+    if (const auto* attention = std::get_if<Attention>(&node.op); attention && attention->cache != kNoCache) {
       DUAN_CHECK(caches.insert(attention->cache).second, "{} shares KV cache {}", node.name, attention->cache);
     }
     const ValueInfo& output = graph.value(node.output);

@@ -1,4 +1,4 @@
-// Causal grouped-query attention over a cache of keys and values.
+// Grouped-query attention over a cache of keys and values: causal, or of all rows to all positions.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ int64_t kv_bytes(DType dtype, int64_t capacity, int64_t head_dim);
 void store_kv(const KvView& kv, int64_t position, const float* key, const float* value) noexcept;
 
 // One kv head with the query heads that share it. Row r stands at position first_position + r and attends to positions
-// 0 .. first_position + r, all stored before. Query (r, h) is at q[r * q_stride_row + h * q_stride_head], its head_dim
-// components contiguous; its result is at the same place of out by the out strides.
+// 0 .. first_position + r, or to 0 .. positions - 1, all stored before. Query (r, h) is at q[r * q_stride_row + h *
+// q_stride_head], its head_dim components contiguous; its result is at the same place of out by the out strides.
 // Results are bit-identical however rows and heads are divided over calls, and never depend on later positions.
 struct AttentionArgs {
   const float* q;
@@ -47,6 +47,7 @@ struct AttentionArgs {
   DType out_dtype;                          // f32 | bf16
   int64_t out_stride_row, out_stride_head;  // elements
   float* scratch;                           // attention_scratch_floats(head_dim), own per thread, aligned to 64 bytes
+  int64_t positions = 0;                    // what every row attends to; 0: causal
 };
 
 int64_t attention_scratch_floats(int64_t head_dim);

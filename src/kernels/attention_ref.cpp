@@ -23,7 +23,7 @@ double score(const AttentionArgs& args, const float* query, int64_t position) {
 void attention_ref(const AttentionArgs& args) noexcept {
   const KvView& kv = args.kv;
   for (int64_t row = 0; row < args.rows; ++row) {
-    const int64_t positions = args.first_position + row + 1;
+    const int64_t positions = args.positions > 0 ? args.positions : args.first_position + row + 1;
     for (int64_t head = 0; head < args.heads_per_kv; ++head) {
       const float* query = args.q + row * args.q_stride_row + head * args.q_stride_head;
       double highest = -INFINITY;

@@ -26,6 +26,20 @@ struct RmsNormArgs {
   int64_t out_stride;
 };
 
+// out = (x - mean(x)) / sqrt(variance(x) + eps) * weight + bias over the n elements of each row, in fp32; the variance
+// is the mean of squares around the mean. In place is allowed for f32.
+struct LayerNormArgs {
+  const float* x;
+  int64_t x_stride;
+  int64_t rows, n;
+  const float* weight;  // [n], like bias
+  const float* bias;
+  float eps;
+  void* out;
+  DType out_dtype;  // f32 | bf16
+  int64_t out_stride;
+};
+
 // Rotates, in place, pairs (j, j + n/2) of each head of each row by that row's angles ("rotate half"):
 // x[j] = x[j] cos - x[j + n/2] sin, x[j + n/2] = x[j + n/2] cos + x[j] sin.
 struct RopeArgs {
@@ -48,12 +62,24 @@ struct SiluMulArgs {
   int64_t out_stride;
 };
 
+// out = gelu(x) over n elements: x/2 (1 + tanh(sqrt(2/pi) (x + 0.044715 x^3))), or x/2 (1 + erf(x / sqrt(2))) within
+// 5e-7 (1 + |x|). In place is allowed for f32.
+struct GeluArgs {
+  const float* x;
+  int64_t n;
+  bool tanh;  // else erf
+  void* out;
+  DType out_dtype;  // f32 | bf16
+};
+
 struct RowsKernel {
   const char* name;
   Isa needs;
   void (*rms_norm)(const RmsNormArgs& args) noexcept;
+  void (*layer_norm)(const LayerNormArgs& args) noexcept;
   void (*rope)(const RopeArgs& args) noexcept;
   void (*silu_mul)(const SiluMulArgs& args) noexcept;
+  void (*gelu)(const GeluArgs& args) noexcept;
   void (*add)(const float* x, float* y, int64_t n) noexcept;           // y += x
   void (*to_bf16)(const float* x, uint16_t* out, int64_t n) noexcept;  // nearest even, a NaN stays one
   // n elements of f32, f16 or bf16 at any alignment, to f32: an embedding row.

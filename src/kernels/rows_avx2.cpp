@@ -22,6 +22,8 @@ namespace {
 DUAN_TARGET_END
 
 namespace duan::kernels::avx2 {
-RowsKernel rows_kernel() { return {"avx2", Isa::avx2, rms_norm, rope, silu_mul, add_rows, to_bf16, to_float}; }
+RowsKernel rows_kernel() {
+  return {"avx2", Isa::avx2, rms_norm, layer_norm, rope, silu_mul, gelu, add_rows, to_bf16, to_float};
+}
 }  // namespace duan::kernels::avx2
 #endif

@@ -11,6 +11,8 @@ namespace {
 // clang-format on
 }  // namespace
 
-RowsKernel rows_kernel() { return {"plain", Isa::plain, rms_norm, rope, silu_mul, add_rows, to_bf16, to_float}; }
+RowsKernel rows_kernel() {
+  return {"plain", Isa::plain, rms_norm, layer_norm, rope, silu_mul, gelu, add_rows, to_bf16, to_float};
+}
 
 }  // namespace duan::kernels::plain

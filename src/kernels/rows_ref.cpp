@@ -1,5 +1,6 @@
 // The specification of rows.h: plain loops, sums and functions in double.
 #include <cmath>
+#include <numbers>
 
 #include "kernels/load.h"
 #include "kernels/rows_list.h"
@@ -17,6 +18,22 @@ void rms_norm(const RmsNormArgs& args) noexcept {
       for (int64_t i = 0; i < args.n; ++i) {
         store_float(args.out, args.out_dtype, at + i, static_cast<float>(x[i] * inverse * args.weight[i]));
       }
+    }
+  }
+}
+
+void layer_norm(const LayerNormArgs& args) noexcept {
+  const auto n = static_cast<double>(args.n);
+  for (int64_t row = 0; row < args.rows; ++row) {
+    const float* x = args.x + row * args.x_stride;
+    double sum = 0, squares = 0;
+    for (int64_t i = 0; i < args.n; ++i) sum += x[i];
+    const double mean = sum / n;
+    for (int64_t i = 0; i < args.n; ++i) squares += (x[i] - mean) * (x[i] - mean);
+    const double inverse = 1 / std::sqrt(squares / n + args.eps);
+    for (int64_t i = 0; i < args.n; ++i) {
+      const double value = (x[i] - mean) * inverse * args.weight[i] + args.bias[i];
+      store_float(args.out, args.out_dtype, row * args.out_stride + i, static_cast<float>(value));
     }
   }
 }
@@ -47,6 +64,15 @@ void silu_mul(const SiluMulArgs& args) noexcept {
   }
 }
 
+void gelu(const GeluArgs& args) noexcept {
+  for (int64_t i = 0; i < args.n; ++i) {
+    const double x = args.x[i];
+    const double factor = args.tanh ? std::tanh(std::sqrt(2 / std::numbers::pi) * (x + 0.044715 * x * x * x))
+                                    : std::erf(x / std::numbers::sqrt2);
+    store_float(args.out, args.out_dtype, i, static_cast<float>(x / 2 * (1 + factor)));
+  }
+}
+
 void add(const float* x, float* y, int64_t n) noexcept {
   for (int64_t i = 0; i < n; ++i) y[i] += x[i];
 }
@@ -59,6 +85,8 @@ void to_float(const std::byte* x, DType dtype, float* out, int64_t n) noexcept {
   for (int64_t i = 0; i < n; ++i) out[i] = load_float(x, dtype, i);
 }
 
-RowsKernel rows_kernel() { return {"ref", Isa::plain, rms_norm, rope, silu_mul, add, to_bf16, to_float}; }
+RowsKernel rows_kernel() {
+  return {"ref", Isa::plain, rms_norm, layer_norm, rope, silu_mul, gelu, add, to_bf16, to_float};
+}
 
 }  // namespace duan::kernels::ref

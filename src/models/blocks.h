@@ -15,6 +15,9 @@ ir::Value swiglu_mlp(ir::Scope scope, const ModelConfig& config, ir::Value x);
 ir::Value rope_attention(ir::Scope scope, const ModelConfig& config, ir::Value x, ir::Value turn, int layer,
                          bool qkv_bias);
 
+// The same with q and k normalised per head before rotation: qwen3 and qwen3_vl.
+ir::Value normed_attention(ir::Scope scope, const ModelConfig& config, ir::Value x, ir::Value turn, int layer);
+
 // The matrix that turns hidden states into logits: the embedding itself when they are tied.
 ir::Scope head_scope(ir::Graph& graph, const ModelConfig& config);
 

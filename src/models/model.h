@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <optional>
 
 #include "checkpoint/checkpoint.h"
 #include "checkpoint/config.h"
@@ -14,6 +15,7 @@ struct Model {
   checkpoint::ModelConfig config;
   checkpoint::Checkpoint checkpoint;
   ir::Graph graph;
+  std::optional<ir::Graph> vision{};  // its tower, if it sees images
 
   // Reads config.json and the safetensors header(s), builds the graph and checks that every weight it names is there
   // with the right shape. Weights stay mapped. Throws Error.

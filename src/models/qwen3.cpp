@@ -4,19 +4,6 @@
 
 namespace duan::models {
 using namespace ir;
-namespace {
-
-// Grouped-query attention; q and k are normalised per head before rotation.
-Value self_attention(Scope s, const ModelConfig& c, Value x, Value turn, int layer) {
-  Value q = split_heads(linear(s / "q_proj", x, c.num_attention_heads * c.head_dim), c.num_attention_heads);
-  Value k = split_heads(linear(s / "k_proj", x, c.num_key_value_heads * c.head_dim), c.num_key_value_heads);
-  Value v = split_heads(linear(s / "v_proj", x, c.num_key_value_heads * c.head_dim), c.num_key_value_heads);
-  q = rope(rms_norm(s / "q_norm", q, c.rms_norm_eps), turn);
-  k = rope(rms_norm(s / "k_norm", k, c.rms_norm_eps), turn);
-  return linear(s / "o_proj", attention(q, k, v, /*cache=*/layer), c.hidden_size);
-}
-
-}  // namespace
 
 Graph qwen3(const ModelConfig& c) {
   Graph g{.name = "qwen3"};
@@ -27,7 +14,7 @@ Graph qwen3(const ModelConfig& c) {
   Value x = embed(model / "embed_tokens", ids, c.vocab_size, c.hidden_size);
   for (int i = 0; i < c.num_hidden_layers; ++i) {
     const Scope layer = model / "layers" / i;
-    x = x + self_attention(layer / "self_attn", c, rms_norm(layer / "input_layernorm", x, c.rms_norm_eps), turn, i);
+    x = x + normed_attention(layer / "self_attn", c, rms_norm(layer / "input_layernorm", x, c.rms_norm_eps), turn, i);
     x = x + swiglu_mlp(layer / "mlp", c, rms_norm(layer / "post_attention_layernorm", x, c.rms_norm_eps));
   }
   x = rms_norm(model / "norm", x, c.rms_norm_eps);

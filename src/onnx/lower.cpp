@@ -115,4 +115,32 @@ void Lowering::lower(const ir::Reshape& op) {
   out(b_.node("Reshape", node_->name, {in(0), b_.ints(shape)}));
 }
 
+void Lowering::lower(const ir::LayerNorm& op) {
+  out(b_.node("LayerNormalization", node_->name, {in(0), weight(op.weight), weight(op.bias)},
+              {{"axis", int64_t{-1}}, {"epsilon", static_cast<float>(op.eps)}}));
+}
+
+void Lowering::lower(const ir::Gelu& op) {
+  out(b_.node("Gelu", node_->name, {in(0)},
+              {{"approximate", std::string(op.form == ir::GeluForm::tanh ? "tanh" : "none")}}));
+}
+
+void Lowering::lower(const ir::Slice& op) {
+  out(b_.node("Slice", node_->name, {in(0), b_.ints({op.first}), b_.ints({op.first + op.count}), b_.ints({-1})}));
+}
+
+void Lowering::lower(const ir::MergeRows&) {
+  out(b_.node("Reshape", node_->name, {in(0), b_.ints({-1, dims(node_->output).back().extent})}));
+}
+
+void Lowering::lower(const ir::BlendRows& op) {
+  const Name rows = b_.node("Gather", node_->name + "/rows", {weight(op.weight), in(0)});  // [n, count, width]
+  const Name shares = b_.node("Unsqueeze", node_->name + "/shares", {in(1), b_.ints({-1})});
+  const Name parts = b_.node("Mul", node_->name + "/parts", {rows, shares});
+  out(b_.node("ReduceSum", node_->name, {parts, b_.ints({1})}, {{"keepdims", int64_t{0}}}));
+}
+
+// The decoder of a model that sees images is exported from behind it: its rows are put in place by whoever runs it.
+void Lowering::lower(const ir::PutRows&) { DUAN_CHECK(false, "{} has no ONNX form", node_->name); }
+
 }  // namespace duan::onnx

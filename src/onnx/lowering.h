@@ -29,15 +29,21 @@ class Lowering {
  private:
   // What each operation becomes; the visitor of run().
   void lower(const ir::Embed& op);
+  void lower(const ir::BlendRows& op);
+  void lower(const ir::PutRows& op);
   void lower(const ir::Linear& op);
   void lower(const ir::RmsNorm& op);
+  void lower(const ir::LayerNorm& op);
   void lower(const ir::Add& op);
   void lower(const ir::Mul& op);
   void lower(const ir::Silu& op);
+  void lower(const ir::Gelu& op);
   void lower(const ir::Angles& op);
   void lower(const ir::Rope& op);
   void lower(const ir::Attention& op);
   void lower(const ir::Reshape& op);
+  void lower(const ir::Slice& op);
+  void lower(const ir::MergeRows& op);
 
   // attention.cpp, one per dialect: q, k, v are [batch * tokens, heads, head_dim]; so is the result.
   struct Heads {

@@ -125,6 +125,11 @@ class Session final : public engine::Engine {
     append(ids);
   }
 
+  void set_images(std::shared_ptr<const engine::SequenceImages> images) override {
+    if (images == nullptr || images->images().empty()) return;
+    throw Error("this ONNX model sees no images", file_.string());
+  }
+
   void truncate(int64_t positions) override {
     position_ = std::clamp<int64_t>(positions, 0, position_);
     if (cached()) {

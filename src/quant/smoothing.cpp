@@ -147,6 +147,20 @@ class Finder {
   Walk back(const ir::Embed&, NodeId id, const ir::Node& node) const {
     return blocked(id, node, "is a table: its columns are left as they are");
   }
+  Walk back(const ir::BlendRows&, NodeId id, const ir::Node& node) const {
+    return blocked(id, node, "is a table: its columns are left as they are");
+  }
+  Walk back(const ir::PutRows&, NodeId id, const ir::Node& node) const {
+    return blocked(id, node, "takes rows of images, which come from elsewhere");
+  }
+  Walk back(const ir::LayerNorm&, NodeId id, const ir::Node&) const { return {id, shared_weight(id)}; }
+  Walk back(const ir::Gelu&, NodeId id, const ir::Node& node) const { return blocked(id, node, "is not linear"); }
+  Walk back(const ir::Slice&, NodeId id, const ir::Node& node) const {
+    return blocked(id, node, "takes some of the channels");
+  }
+  Walk back(const ir::MergeRows&, NodeId id, const ir::Node& node) const {
+    return blocked(id, node, "joins rows: a channel would be divided by several scales");
+  }
   Walk back(const ir::Angles&, NodeId id, const ir::Node& node) const { return blocked(id, node, "has no weight"); }
 
   const ir::Graph& graph_;

@@ -44,8 +44,27 @@ void apply_llama3(const Llama3Rope& llama3, std::vector<float>& frequencies) {
 
 }  // namespace
 
+int64_t axis_count(const RopeAxes& axes) {
+  if (std::holds_alternative<InterleavedAxes>(axes)) return 3;
+  return std::holds_alternative<HalvedAxes>(axes) ? 2 : 1;
+}
+
 Frequencies rope_frequencies(const Rope& rope, int64_t dim) {
-  Frequencies result{std::vector<float>(static_cast<size_t>(dim / 2)), 1.0f};
+  const auto pairs = static_cast<size_t>(dim / 2);
+  if (std::holds_alternative<HalvedAxes>(rope.axes)) {
+    Frequencies result = rope_frequencies({rope.theta, rope.scaling}, dim / 2);
+    for (size_t j = 0; j < pairs / 2; ++j) result.per_pair.push_back(result.per_pair[j]);
+    result.axis_of_pair.assign(pairs / 2, 0);
+    result.axis_of_pair.resize(pairs, 1);
+    return result;
+  }
+  Frequencies result{std::vector<float>(pairs), std::vector<int64_t>(pairs, 0), 1.0f};
+  if (const auto* interleaved = std::get_if<InterleavedAxes>(&rope.axes)) {
+    for (size_t j = 0; j < pairs; ++j) {
+      const auto axis = static_cast<int64_t>(j % 3);
+      if (static_cast<int64_t>(j) < 3 * interleaved->sections[static_cast<size_t>(axis)]) result.axis_of_pair[j] = axis;
+    }
+  }
   for (size_t j = 0; j < result.per_pair.size(); ++j) {
     const float exponent = static_cast<float>(2 * j) / static_cast<float>(dim);
     result.per_pair[j] = 1.0f / std::pow(static_cast<float>(rope.theta), exponent);
@@ -59,10 +78,11 @@ Frequencies rope_frequencies(const Rope& rope, int64_t dim) {
   return result;
 }
 
-void fill_angles(const Frequencies& frequencies, int64_t position, float* out) {
+void fill_angles(const Frequencies& frequencies, std::span<const int64_t> position, float* out) {
   const size_t pairs = frequencies.per_pair.size();
   for (size_t j = 0; j < pairs; ++j) {
-    const float angle = static_cast<float>(position) * frequencies.per_pair[j];
+    const float angle =
+        static_cast<float>(position[static_cast<size_t>(frequencies.axis_of_pair[j])]) * frequencies.per_pair[j];
     out[j] = std::cos(angle) * frequencies.magnitude;
     out[pairs + j] = std::sin(angle) * frequencies.magnitude;
   }

@@ -1,6 +1,7 @@
 // Rotary position embedding as a config states it: shared by the config reader, the graph and the engine.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <variant>
 
@@ -30,9 +31,31 @@ struct Llama3Rope {
 
 using RopeScaling = std::variant<DefaultRope, YarnRope, Llama3Rope>;
 
+// Which coordinate of a token's position turns which pair.
+struct OneAxis {  // positions have one coordinate
+  bool operator==(const OneAxis&) const = default;
+};
+
+// Qwen3-VL's M-RoPE: positions (t, h, w). Pair j turns by h if j % 3 == 1 and j < 3 sections[1], by w if j % 3 == 2 and
+// j < 3 sections[2], else by t.
+struct InterleavedAxes {
+  std::array<int64_t, 3> sections;  // pairs of each coordinate; their sum is dim / 2
+  bool operator==(const InterleavedAxes&) const = default;
+};
+
+// Vision: positions (y, x). The first half of the pairs turns by y, the second by x, each with the dim / 4 frequencies
+// of a rotation of dim / 2.
+struct HalvedAxes {
+  bool operator==(const HalvedAxes&) const = default;
+};
+
+using RopeAxes = std::variant<OneAxis, InterleavedAxes, HalvedAxes>;
+int64_t axis_count(const RopeAxes& axes);  // 1, 3, 2
+
 struct Rope {
   double theta;  // > 0
   RopeScaling scaling;
+  RopeAxes axes{};
   bool operator==(const Rope&) const = default;
 };
 

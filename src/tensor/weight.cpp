@@ -47,6 +47,12 @@ int32_t zero_point_at(const IntGroup& weight, int64_t columns, int64_t row, int6
   return field(weight.zero_points + (row / per_word * groups + group) * 4, weight.bits, row % per_word);
 }
 
+int64_t Weight::columns() const {
+  int64_t product = 1;
+  for (size_t i = shape.size() >= 2 ? 1 : 0; i < shape.size(); ++i) product *= shape[i];
+  return product;
+}
+
 size_t Weight::bytes() const {
   struct Bytes {
     const Weight& weight;

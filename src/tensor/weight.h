@@ -55,11 +55,11 @@ using WeightFormat = std::variant<Dense, Int8Channel, IntGroup>;
 
 struct Weight {
   std::string name;  // as in the checkpoint: "model.layers.0.self_attn.q_proj.weight"
-  Shape shape;       // [out, in] for a matrix, [n] for a vector
+  Shape shape;       // [out, in] for a matrix, [n] for a vector; of more axes, a matrix with the later ones flattened
   WeightFormat format;
 
-  int64_t rows() const { return shape.size() == 2 ? shape[0] : 1; }
-  int64_t columns() const { return shape.back(); }
+  int64_t rows() const { return shape.size() >= 2 ? shape[0] : 1; }
+  int64_t columns() const;
   size_t bytes() const;  // as stored: codes, scales and zero points
 
   // Row `row` as floats into out[columns()].

@@ -116,6 +116,30 @@ TEST_P(AttentionKernels, GivesTheSameBitsForEveryChunking) {
   }
 }
 
+TEST_P(AttentionKernels, OfAllPositionsIsWhatTheLastRowSeesCausally) {
+  DUAN_NEEDS_ISA(kernel().needs);
+  Random random(7);
+  for (const Shape& shape : {Shape{64, 1, 0, 90}, Shape{72, 1, 0, 131}, Shape{24, 2, 0, 65}, Shape{8, 3, 0, 1}}) {
+    Context context(shape, DType::f32, random, Guard::after);
+    const int64_t width = shape.heads * shape.head_dim;
+    const float* queries = reinterpret_cast<const float*>(context.queries.data());
+    const auto run = [&](const AttentionKernel& chosen, int64_t first, int64_t rows, int64_t at, int64_t positions) {
+      Guarded<float> scratch(static_cast<size_t>(kernels::attention_scratch_floats(shape.head_dim)));
+      std::vector<float> out(static_cast<size_t>(rows * width));
+      chosen.run({queries + first * width, width, shape.head_dim, rows, shape.heads, at,
+                  1 / std::sqrt(static_cast<float>(shape.head_dim)), context.kv, out.data(), DType::f32, width,
+                  shape.head_dim, scratch.data(), positions});
+      return out;
+    };
+    const std::vector<float> all = run(kernel(), 0, shape.rows, 0, context.positions);
+    ASSERT_LE(nmse(all, run(reference(), 0, shape.rows, 0, context.positions)), 1e-10);
+    for (int64_t row = 0; row < shape.rows; ++row) {
+      const std::vector<float> causal = run(kernel(), row, 1, context.positions - 1, 0);
+      ASSERT_TRUE(same_bits(std::span(all).subspan(static_cast<size_t>(row * width), causal.size()), causal)) << row;
+    }
+  }
+}
+
 TEST_P(AttentionKernels, RoundsItsResultToBf16) {
   DUAN_NEEDS_ISA(kernel().needs);
   Random random(6);

@@ -64,6 +64,61 @@ TEST_P(RowsKernels, NormalisesInPlaceAndLetsNanThrough) {
   for (int64_t i = 0; i < 100; ++i) ASSERT_EQ(std::isnan(x.at(i)), i >= 50) << i;
 }
 
+TEST_P(RowsKernels, NormalisesAroundTheMeanForEveryLength) {
+  DUAN_NEEDS_ISA(kernel().needs);
+  Random random(21);
+  for (int64_t n = 1; n <= 140; ++n) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const int64_t rows = 3, stride = n + random.whole(0, 5);
+      Operand x(rows * stride, DType::f32, random), weight(n, DType::f32, random), bias(n, DType::f32, random);
+      for (int64_t i = 0; i < rows * stride; ++i) x.set(i, x.at(i) + 20);  // squares minus the square of the mean fail
+      const auto run = [&](const RowsKernel& chosen) {
+        Guarded<std::byte> out(static_cast<size_t>(rows * n) * dtype_size(dtype));
+        chosen.layer_norm({floats(x), stride, rows, n, floats(weight), floats(bias), 1e-6f, out.data(), dtype, n});
+        return stored(out, dtype);
+      };
+      ASSERT_LE(nmse(run(kernel()), run(reference())), dtype == DType::f32 ? 1e-10 : 1e-6) << n;
+    }
+  }
+}
+
+TEST_P(RowsKernels, GeluIsAccurateOverTheWholeRange) {
+  DUAN_NEEDS_ISA(kernel().needs);
+  std::vector<float> x;
+  for (float v = -110; v < 110; v += 0.0173f) x.push_back(v);
+  x.insert(x.end(), {0.0f, -0.0f, 1e-30f, -1e-30f, 3e4f, -3e4f});
+  const auto n = static_cast<int64_t>(x.size());
+  for (const bool tanh : {true, false}) {
+    std::vector<float> actual(x.size()), expected(x.size());
+    kernel().gelu({x.data(), n, tanh, actual.data(), DType::f32});
+    reference().gelu({x.data(), n, tanh, expected.data(), DType::f32});
+    for (size_t i = 0; i < x.size(); ++i) {
+      // tanh: exp within 2 ulp of an argument with rounding of its own; erf: the approximation's 1.5e-7 and rounding.
+      const float tolerance = tanh ? 1e-6f * std::abs(expected[i]) + 1e-6f : 5e-7f * (1 + std::abs(x[i]));
+      ASSERT_NEAR(actual[i], expected[i], tolerance) << x[i] << (tanh ? " tanh" : " erf");
+    }
+  }
+}
+
+TEST_P(RowsKernels, GeluOfEveryLengthAndOfNan) {
+  DUAN_NEEDS_ISA(kernel().needs);
+  Random random(22);
+  for (int64_t n = 1; n <= 70; ++n) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      for (const bool tanh : {true, false}) {
+        Operand x(n, DType::f32, random);
+        x.set(n / 2, NAN);
+        const auto run = [&](const RowsKernel& chosen) {
+          Guarded<std::byte> out(static_cast<size_t>(n) * dtype_size(dtype));
+          chosen.gelu({floats(x), n, tanh, out.data(), dtype});
+          return stored(out, dtype);
+        };
+        ASSERT_LE(nmse(run(kernel()), run(reference())), dtype == DType::f32 ? 1e-11 : 1e-6) << n;
+      }
+    }
+  }
+}
+
 TEST_P(RowsKernels, RotatesPairsOfHalves) {
   DUAN_NEEDS_ISA(kernel().needs);
   Random random(3);

@@ -28,6 +28,9 @@ class InPieces final : public engine::Engine {
       engine_.forward_all(piece, [&](int64_t i, std::span<const float> logits) { logits_fn(first + i, logits); });
     });
   }
+  void set_images(std::shared_ptr<const engine::SequenceImages> images) override {
+    engine_.set_images(std::move(images));
+  }
   void truncate(int64_t positions) override { engine_.truncate(positions); }
   int64_t position() const override { return engine_.position(); }
   int64_t context() const override { return engine_.context(); }

@@ -19,11 +19,37 @@ TEST(Angles, DefaultFrequenciesArePowersOfTheta) {
 TEST(Angles, FillsCosinesThenSines) {
   const Frequencies f = rope_frequencies({100, DefaultRope{}}, 4);
   float out[4];
-  fill_angles(f, 3, out);
+  const int64_t position = 3;
+  fill_angles(f, {&position, 1}, out);
   EXPECT_NEAR(out[0], std::cos(3.0), 1e-6);
   EXPECT_NEAR(out[1], std::cos(0.3), 1e-6);
   EXPECT_NEAR(out[2], std::sin(3.0), 1e-6);
   EXPECT_NEAR(out[3], std::sin(0.3), 1e-6);
+}
+
+// The first six pairs cycle through t, h, w as far as the sections reach; the rest is t.
+TEST(Angles, InterleavedAxesCycleAsFarAsTheirSections) {
+  const Frequencies f = rope_frequencies({1e4, DefaultRope{}, InterleavedAxes{{4, 3, 1}}}, 16);
+  EXPECT_EQ(f.axis_of_pair, (std::vector<int64_t>{0, 1, 2, 0, 1, 0, 0, 1}));
+  const Frequencies plain = rope_frequencies({1e4, DefaultRope{}}, 16);
+  EXPECT_EQ(f.per_pair, plain.per_pair);
+  float out[16];
+  const int64_t position[3] = {2, 5, 9};
+  fill_angles(f, position, out);
+  for (size_t j = 0; j < 8; ++j) {
+    const double angle = static_cast<double>(position[f.axis_of_pair[j]]) * f.per_pair[j];
+    EXPECT_NEAR(out[j], std::cos(angle), 1e-6) << j;
+    EXPECT_NEAR(out[8 + j], std::sin(angle), 1e-6) << j;
+  }
+}
+
+TEST(Angles, HalvedAxesHaveTheFrequenciesOfHalfTheDimTwice) {
+  const Frequencies f = rope_frequencies({1e4, DefaultRope{}, HalvedAxes{}}, 12);
+  EXPECT_EQ(f.axis_of_pair, (std::vector<int64_t>{0, 0, 0, 1, 1, 1}));
+  for (size_t j = 0; j < 3; ++j) {
+    EXPECT_NEAR(f.per_pair[j], std::pow(1e4, -2.0 * static_cast<double>(j) / 6), 1e-7);
+    EXPECT_EQ(f.per_pair[3 + j], f.per_pair[j]);
+  }
 }
 
 TEST(Angles, YarnKeepsShortAndDividesLongWavelengths) {

@@ -11,6 +11,7 @@ declare -A allowed=(
   [base]=""
   [tensor]="base"
   [text]="base"
+  [vision]="base"
   [ir]="base tensor"
   [checkpoint]="base tensor"
   [kernels]="base tensor"

@@ -32,10 +32,10 @@ void compare(const CompareOptions& options) {
     if (model.checkpoint() == nullptr) throw Error("takes no images for an ONNX folder", "--image");
     ImageReader reader(model.folder(), model.checkpoint()->config, model.make_encoder(options.model),
                        options.image_options);
-    for (const std::string& file : options.images) images.push_back(reader.read(file).features);
+    for (const std::string& file : options.images) images.images.push_back(reader.read(file).features);
     if (!options.video_frames.empty()) {
       const std::vector<std::filesystem::path> frames(options.video_frames.begin(), options.video_frames.end());
-      for (const ReadImage& pair : reader.read_frames(frames)) images.push_back(pair.features);
+      for (const ReadImage& pair : reader.read_frames(frames)) images.frames.push_back(pair.features);
     }
   }
 
@@ -99,7 +99,7 @@ void add_compare(CLI::App& app) {
   add_engine_options(*command, options->model);
   command->add_option("--tol", options->tolerance, "Largest difference of a logit that passes")->capture_default_str();
   command->add_option("--image", options->images, "Pictures of the case, in order; may be repeated")->type_name("FILE");
-  command->add_option("--video-frames", options->video_frames, "Frames of the case's video, after its images")
+  command->add_option("--video-frames", options->video_frames, "Frames of the case's video")
       ->type_name("FILE")
       ->delimiter(',');
   command->add_option("--min-pixels", options->image_options.min_pixels, "Least area of a resized picture");

@@ -14,7 +14,9 @@ struct ImageOptions {
   double fps = 2;  // of video_frames
 };
 
-// --image, --video-frames, --fps, --min-pixels, --max-pixels.
+// --min-pixels, --max-pixels.
+void add_pixel_options(CLI::App& command, ImageOptions& options);
+// These, and --image, --video-frames, --fps.
 void add_image_options(CLI::App& command, ImageOptions& options);
 
 }  // namespace duan::cli

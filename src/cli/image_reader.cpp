@@ -11,16 +11,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-vision::PreprocessorConfig with_options(vision::PreprocessorConfig config, const ImageOptions& options) {
-  if (options.min_pixels > 0) config.min_pixels = options.min_pixels;
-  if (options.max_pixels > 0) config.max_pixels = options.max_pixels;
-  if (config.min_pixels > config.max_pixels) {
-    throw Error(fmt::format("{} is more than the {} of --max-pixels", config.min_pixels, config.max_pixels),
-                "--min-pixels", "both are areas: width times height after resizing");
-  }
-  return config;
-}
-
 void check_sizes(const vision::PreprocessorConfig& preprocessor, const checkpoint::VisionConfig& tower,
                  const std::filesystem::path& folder) {
   const auto check = [&](const char* key, int64_t stated, int64_t of_tower) {
@@ -34,6 +24,16 @@ void check_sizes(const vision::PreprocessorConfig& preprocessor, const checkpoin
 }
 
 }  // namespace
+
+vision::PreprocessorConfig with_options(vision::PreprocessorConfig config, const ImageOptions& options) {
+  if (options.min_pixels > 0) config.min_pixels = options.min_pixels;
+  if (options.max_pixels > 0) config.max_pixels = options.max_pixels;
+  if (config.min_pixels > config.max_pixels) {
+    throw Error(fmt::format("{} is more than the {} of --max-pixels", config.min_pixels, config.max_pixels),
+                "--min-pixels", "both are areas: width times height after resizing");
+  }
+  return config;
+}
 
 ImageReader::ImageReader(const std::filesystem::path& folder, const checkpoint::ModelConfig& config,
                          std::unique_ptr<engine::ImageEncoder> encoder, const ImageOptions& options)

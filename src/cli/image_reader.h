@@ -25,6 +25,9 @@ struct ReadImage {
   double seconds = 0;    // of decoding, resizing and the tower; 0 if it was known
 };
 
+// The preprocessor with --min-pixels and --max-pixels in place of its own. Throws Error if they exclude each other.
+vision::PreprocessorConfig with_options(vision::PreprocessorConfig config, const ImageOptions& options);
+
 class ImageReader {
  public:
   // The folder's preprocessor_config.json, and a tower for `config`. Throws Error: the model sees no images, or the

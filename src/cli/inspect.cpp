@@ -2,11 +2,15 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <charconv>
+#include <optional>
 
 #include "base/cpu.h"
 #include "base/error.h"
 #include "cli/commands.h"
+#include "cli/image_reader.h"
 #include "cli/opened_model.h"
+#include "inspect/image_cost.h"
 #include "inspect/kernel_choices.h"
 #include "inspect/summary.h"
 #include "onnx/verify.h"
@@ -17,6 +21,8 @@ namespace {
 
 struct InspectOptions {
   ModelOptions model;
+  std::string image_size;  // "WIDTHxHEIGHT"
+  ImageOptions image;
   bool graph = false, kernels = false, tensors = false, smoothing = false, json = false;
 };
 
@@ -42,6 +48,12 @@ void print_summary(const models::Model& model, const inspect::Summary& s, const 
   line("shape", fmt::format("{} layers, hidden {}, intermediate {}, vocabulary {}", s.layers, s.hidden, s.intermediate,
                             s.vocab));
   line("attention", fmt::format("{} heads over {} key/value heads of {}", s.heads, s.kv_heads, s.head_dim));
+  if (const auto& v = config.vision) {
+    line("vision",
+         fmt::format("{} blocks, hidden {}, intermediate {}, {} heads of {}, patches of {} pixels, {} to a token",
+                     v->depth, v->hidden_size, v->intermediate_size, v->num_heads, v->head_dim(), v->patch_size,
+                     v->merged_patches()));
+  }
   line("positions", fmt::format("{}, rope {}", config.max_position_embeddings, inspect::rope_text(config.rope)));
   line("eos", fmt::format("{}", fmt::join(config.eos_token_ids, ", ")));
   line("parameters", fmt::format("{}{}", count_text(s.parameters()),
@@ -60,6 +72,32 @@ void print_summary(const models::Model& model, const inspect::Summary& s, const 
   }
   line("memory", fmt::format("for {} positions: weights {} + KV cache {} in f32 or {} in bf16", memory.context,
                              size_text(memory.weights), size_text(memory.kv_f32), size_text(memory.kv_bf16)));
+}
+
+// A picture file, or "1920x1080".
+vision::Size size_of(const std::string& text) {
+  int64_t width = 0, height = 0;
+  const char* end = text.data() + text.size();
+  const auto [after, failed] = std::from_chars(text.data(), end, width);
+  if (failed == std::errc() && after != end && *after == 'x') {
+    const auto [rest, also_failed] = std::from_chars(after + 1, end, height);
+    if (also_failed == std::errc() && rest == end && width > 0 && height > 0 && width <= 1 << 20 && height <= 1 << 20) {
+      return {height, width};
+    }
+  }
+  throw Error(fmt::format("\"{}\" is not a size in pixels", printable(text, 40)), "--image-size",
+              "write it as 1920x1080");
+}
+
+void print_image_cost(const inspect::ImageCost& c, int64_t weights) {
+  const auto line = [](std::string_view name, const std::string& value) { fmt::print("{:<13} {}\n", name, value); };
+  line("image", fmt::format("{} x {} pixels, resized to {} x {}", c.size.width, c.size.height, c.resized.width,
+                            c.resized.height));
+  line("  tokens", fmt::format("{} of {} patches", c.tokens, c.patches));
+  line("  tower", fmt::format("{} of buffers and {} of pixels while it is encoded, {} of rows kept",
+                              size_text(c.tower_bytes), size_text(c.pixel_bytes), size_text(c.row_bytes)));
+  line("  KV cache", size_text(c.kv_bytes));
+  line("  memory", fmt::format("{} with the weights at the peak", size_text(weights + c.peak_bytes())));
 }
 
 void print_kernels(const std::vector<inspect::KernelChoice>& choices) {
@@ -148,8 +186,15 @@ void inspect_model(const InspectOptions& options) {
   const int64_t context = options.model.context > 0 ? options.model.context
                                                     : std::min(model.config.max_position_embeddings, kDefaultContext);
   const inspect::MemoryNeed memory = inspect::memory_need(model, summary, context);
+  std::optional<inspect::ImageCost> cost;
+  if (!options.image_size.empty()) {
+    const auto preprocessor = with_options(vision::PreprocessorConfig::load(opened.folder()), options.image);
+    cost = inspect::image_cost(model, preprocessor, size_of(options.image_size), opened.engine_options(options.model));
+  }
   if (options.json) {
     Json json = inspect::to_json(model, summary, memory);
+    if (cost) json["image"] = inspect::to_json(*cost);
+    if (model.vision) json["vision_graph"] = ir::print(*model.vision);
     json["tensors"] = tensors_json(model);
     json["kernels"] = inspect::to_json(inspect::kernel_choices(model));
     json["graph"] = ir::print(model.graph);
@@ -157,12 +202,16 @@ void inspect_model(const InspectOptions& options) {
     fmt::print("{}\n", to_text(json));
     return;
   }
-  if (options.graph) fmt::print("{}", ir::print(model.graph));
+  if (options.graph) {
+    fmt::print("{}", ir::print(model.graph));
+    if (model.vision) fmt::print("\n{}", ir::print(*model.vision));
+  }
   if (options.kernels) print_kernels(inspect::kernel_choices(model));
   if (options.tensors) print_tensors(model);
   if (options.smoothing) fmt::print("{}", quant::print(model.graph, quant::find_smoothing(model.graph)));
   if (!options.graph && !options.kernels && !options.tensors && !options.smoothing)
     print_summary(model, summary, memory);
+  if (cost) print_image_cost(*cost, summary.weight_bytes());
 }
 
 }  // namespace
@@ -173,13 +222,18 @@ void add_inspect(CLI::App& app) {
   add_model_argument(*command, options->model);
   command->add_option("-c,--ctx-size", options->model.context, "Positions to state the memory for")
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 40));
+  command->add_option("--image-size", options->image_size, "Tokens and memory of a picture of so many pixels")
+      ->type_name("WIDTHxHEIGHT");
+  add_pixel_options(*command, options->image);
   command->add_flag("--graph", options->graph, "The graph, one node a line");
   command->add_flag("--kernels", options->kernels, "Which kernels run on this machine, and why not the others");
   command->add_flag("--tensors", options->tensors, "The tensors of the checkpoint");
   command->add_flag("--smoothing", options->smoothing,
                     "Which layers may exchange per-channel scales when quantized, and why the others may not");
   command->add_flag("--json", options->json, "Everything as one JSON object");
-  command->footer("Example: duan inspect models/demo --kernels");
+  command->footer(
+      "Examples: duan inspect models/demo --kernels\n"
+      "          duan inspect Qwen3-VL-2B --image-size 1920x1080");
   command->callback([options] { inspect_model(*options); });
 }
 

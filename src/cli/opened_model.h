@@ -36,8 +36,10 @@ class OpenedModel {
   // The same for a checkpoint and its reference engine.
   std::unique_ptr<engine::Engine> make_reference(const ModelOptions& options) const;
 
- private:
+  // What the native engine of a checkpoint is made with.
   engine::Options engine_options(const ModelOptions& options) const;
+
+ private:
   int64_t context_of(const ModelOptions& options) const;
   std::unique_ptr<engine::Engine> make_onnx(const ModelOptions& options) const;
 

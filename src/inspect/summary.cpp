@@ -1,6 +1,7 @@
 #include "inspect/summary.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <set>
@@ -11,7 +12,7 @@
 namespace duan::inspect {
 namespace {
 
-constexpr const char* kParts[] = {"embedding", "attention", "mlp", "norms", "head"};
+constexpr const char* kParts[] = {"embedding", "attention", "mlp", "norms", "head", "vision"};
 
 bool is_matrix_product(const ir::Op& op) { return std::holds_alternative<ir::Linear>(op); }
 bool is_attention(const ir::Op& op) { return std::holds_alternative<ir::Attention>(op); }
@@ -105,6 +106,13 @@ Summary summarize(const models::Model& model) {
       summary.bytes_per_dtype[format_name(stored.format)] += static_cast<int64_t>(stored.bytes());
     }
   }
+  for (const ir::WeightInfo& info : model.vision ? model.vision->weights : std::vector<ir::WeightInfo>{}) {
+    part_of_weight.emplace(info.name, "vision");
+    const Weight stored = model.checkpoint.weight(info.name, info.shape);
+    parts["vision"].parameters += *element_count(info.shape);
+    parts["vision"].bytes += static_cast<int64_t>(stored.bytes());
+    summary.bytes_per_dtype[format_name(stored.format)] += static_cast<int64_t>(stored.bytes());
+  }
   summary.vocab = ir::width(graph.value(graph.outputs.at(0)).type);
   for (const char* name : kParts) {
     if (!parts.contains(name)) continue;
@@ -138,13 +146,27 @@ std::string rope_text(const Rope& rope) {
       return fmt::format(", llama3: factor {}, made for {} positions", s.factor, s.original_positions);
     }
   };
-  return fmt::format("theta {}{}", rope.theta, std::visit(Scaling{}, rope.scaling));
+  const auto* interleaved = std::get_if<InterleavedAxes>(&rope.axes);
+  const std::string axes =
+      interleaved == nullptr ? "" : fmt::format(", pairs by t, h, w: {}", fmt::join(interleaved->sections, ", "));
+  return fmt::format("theta {}{}{}", rope.theta, std::visit(Scaling{}, rope.scaling), axes);
 }
 
 Json to_json(const models::Model& model, const Summary& summary, const MemoryNeed& memory) {
   const checkpoint::ModelConfig& config = model.config;
   Json parts = Json::object();
   for (const Part& part : summary.parts) parts[part.name] = {{"parameters", part.parameters}, {"bytes", part.bytes}};
+  Json vision;
+  if (const auto& v = config.vision) {
+    vision = {{"blocks", v->depth},
+              {"hidden", v->hidden_size},
+              {"intermediate", v->intermediate_size},
+              {"heads", v->num_heads},
+              {"head_dim", v->head_dim()},
+              {"patch_size", v->patch_size},
+              {"spatial_merge_size", v->spatial_merge_size},
+              {"deepstack_visual_indexes", v->deepstack_visual_indexes}};
+  }
   Json unused = Json::array();
   for (const checkpoint::TensorInfo& tensor : summary.unused) {
     unused.push_back({{"name", tensor.name}, {"bytes", tensor.bytes}});
@@ -163,6 +185,7 @@ Json to_json(const models::Model& model, const Summary& summary, const MemoryNee
           {"max_positions", config.max_position_embeddings},
           {"rope", rope_text(config.rope)},
           {"eos_token_ids", config.eos_token_ids},
+          {"vision", std::move(vision)},
           {"parameters", summary.parameters()},
           {"weight_bytes", summary.weight_bytes()},
           {"parts", std::move(parts)},

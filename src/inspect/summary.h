@@ -13,7 +13,7 @@ namespace duan::inspect {
 
 // Weights by what they do in the graph. A matrix used twice (a tied head) counts once, where it is used first.
 struct Part {
-  std::string name;  // "embedding", "attention", "mlp", "norms", "head"
+  std::string name;  // "embedding", "attention", "mlp", "norms", "head", "vision": all of the tower
   int64_t parameters = 0;
   int64_t bytes = 0;  // as stored
 };

@@ -19,6 +19,7 @@
 #include "base/json.h"
 #include "checkpoint/config.h"
 #include "checkpoint/writer.h"
+#include "models/registry.h"
 
 using namespace duan;
 using namespace duan::checkpoint;
@@ -31,11 +32,26 @@ struct Sizes {
   double rope_theta = 0;
 };
 
-// The published shapes; all are tied. 4b is the 2507 release.
+struct VisionSizes {
+  std::string name;
+  int64_t depth, hidden, intermediate, heads;
+  std::vector<int64_t> deepstack;
+};
+
+const std::vector<VisionSizes> kTowers = {
+    {"qwen3-vl-2b", 24, 1024, 4096, 16, {5, 11, 17}},
+    {"qwen3-vl-4b", 24, 1024, 4096, 16, {5, 11, 17}},
+    {"qwen3-vl-8b", 27, 1152, 4304, 16, {8, 16, 24}},
+};
+
+// The published shapes; all are tied but qwen3-vl-8b. 4b is the 2507 release.
 const std::array kModels = std::to_array<Sizes>({
     {"qwen3-0.6b", 1024, 3072, 28, 16, 8, 128, 151936, 40960, 1e6},
     {"qwen3-1.7b", 2048, 6144, 28, 16, 8, 128, 151936, 40960, 1e6},
     {"qwen3-4b", 2560, 9728, 36, 32, 8, 128, 151936, 262144, 5e6},
+    {"qwen3-vl-2b", 2048, 6144, 28, 16, 8, 128, 151936, 262144, 5e6},
+    {"qwen3-vl-4b", 2560, 9728, 36, 32, 8, 128, 151936, 262144, 5e6},
+    {"qwen3-vl-8b", 4096, 12288, 36, 32, 8, 128, 151936, 262144, 5e6},
 });
 
 Json config_of(const Sizes& s, const std::string& model_type, bool tied) {
@@ -63,6 +79,37 @@ Json config_of(const Sizes& s, const std::string& model_type, bool tied) {
           {"vocab_size", s.vocab}};
 }
 
+// The same for a decoder that sees images: its keys one level down, beside the tower's.
+Json with_tower(Json text, const VisionSizes& v, bool tied) {
+  const Json mrope = {{"mrope_interleaved", true}, {"mrope_section", {24, 20, 20}}, {"rope_type", "default"}};
+  text["model_type"] = "qwen3_vl_text";
+  text["rope_scaling"] = mrope;
+  text["dtype"] = "bfloat16";
+  for (const char* key : {"architectures", "torch_dtype"}) text.erase(key);
+  const Json tower = {{"deepstack_visual_indexes", v.deepstack},
+                      {"depth", v.depth},
+                      {"hidden_act", "gelu_pytorch_tanh"},
+                      {"hidden_size", v.hidden},
+                      {"in_channels", 3},
+                      {"intermediate_size", v.intermediate},
+                      {"model_type", "qwen3_vl"},
+                      {"num_heads", v.heads},
+                      {"num_position_embeddings", 2304},
+                      {"out_hidden_size", text["hidden_size"]},
+                      {"patch_size", 16},
+                      {"spatial_merge_size", 2},
+                      {"temporal_patch_size", 2}};
+  return {{"architectures", {"Qwen3VLForConditionalGeneration"}},
+          {"image_token_id", 151655},
+          {"model_type", "qwen3_vl"},
+          {"text_config", text},
+          {"tie_word_embeddings", tied},
+          {"video_token_id", 151656},
+          {"vision_config", tower},
+          {"vision_end_token_id", 151653},
+          {"vision_start_token_id", 151652}};
+}
+
 Json generation_config_of(const Json& config) {
   return {{"bos_token_id", config["bos_token_id"]},
           {"do_sample", true},
@@ -73,31 +120,13 @@ Json generation_config_of(const Json& config) {
           {"top_p", 0.95}};
 }
 
-std::vector<TensorSpec> tensors_of(const ModelConfig& c) {
-  const int64_t q = c.num_attention_heads * c.head_dim, kv = c.num_key_value_heads * c.head_dim, h = c.hidden_size;
+std::vector<TensorSpec> tensors_of(const ModelConfig& config) {
   std::vector<TensorSpec> out;
-  const auto add = [&](const std::string& name, const Shape& shape) { out.push_back({name, DType::bf16, shape}); };
-  add("model.embed_tokens.weight", {c.vocab_size, h});
-  for (int64_t i = 0; i < c.num_hidden_layers; ++i) {
-    const std::string layer = "model.layers." + std::to_string(i) + ".";
-    add(layer + "input_layernorm.weight", {h});
-    for (const char* name : {"q", "k", "v"}) {
-      const int64_t rows = *name == 'q' ? q : kv;
-      add(layer + "self_attn." + name + "_proj.weight", {rows, h});
-      if (c.attention_bias) add(layer + "self_attn." + name + "_proj.bias", {rows});
-    }
-    if (c.model_type == "qwen3") {
-      add(layer + "self_attn.q_norm.weight", {c.head_dim});
-      add(layer + "self_attn.k_norm.weight", {c.head_dim});
-    }
-    add(layer + "self_attn.o_proj.weight", {h, q});
-    add(layer + "post_attention_layernorm.weight", {h});
-    add(layer + "mlp.gate_proj.weight", {c.intermediate_size, h});
-    add(layer + "mlp.up_proj.weight", {c.intermediate_size, h});
-    add(layer + "mlp.down_proj.weight", {h, c.intermediate_size});
-  }
-  add("model.norm.weight", {h});
-  if (!c.tie_word_embeddings) add("lm_head.weight", {c.vocab_size, h});
+  const auto add = [&](const ir::Graph& graph) {
+    for (const ir::WeightInfo& weight : graph.weights) out.push_back({weight.name, DType::bf16, weight.shape});
+  };
+  add(models::build_graph(config));
+  if (const auto tower = models::build_vision_graph(config)) add(*tower);
   return out;
 }
 
@@ -201,6 +230,10 @@ void fill(const std::vector<uint16_t>& table, uint64_t seed, int64_t first, int6
   }
 }
 
+bool is_norm(const std::string& name) {
+  return name.ends_with("norm.weight") || name.ends_with("norm1.weight") || name.ends_with("norm2.weight");
+}
+
 void write_weights(const std::filesystem::path& file, const std::vector<TensorSpec>& tensors, uint64_t seed,
                    int threads) {
   const std::vector<uint16_t> normal = normal_table(0, 0.02), around_one = normal_table(1, 0.05);
@@ -218,11 +251,11 @@ void write_weights(const std::filesystem::path& file, const std::vector<TensorSp
       return;
     }
     const bool scales = tensor.name.ends_with(".weight_scale");
-    const std::vector<uint16_t>& table = !is_float(tensor.dtype)                ? codes
-                                         : scales && tensor.shape[1] == 1       ? channel_scales
-                                         : scales                               ? group_scales
-                                         : tensor.name.ends_with("norm.weight") ? around_one
-                                                                                : normal;
+    const std::vector<uint16_t>& table = !is_float(tensor.dtype)          ? codes
+                                         : scales && tensor.shape[1] == 1 ? channel_scales
+                                         : scales                         ? group_scales
+                                         : is_norm(tensor.name)           ? around_one
+                                                                          : normal;
     const int64_t count = *element_count(tensor.shape) * static_cast<int64_t>(dtype_size(tensor.dtype)) / 2;
     const uint64_t stream = random_bits(seed, index);
     for (int64_t first = 0; first < count; first += kPiece * threads) {
@@ -250,7 +283,8 @@ void write_weights(const std::filesystem::path& file, const std::vector<TensorSp
 void copy_tokenizer(const std::filesystem::path& from, const std::filesystem::path& to) {
   int copied = 0;
   for (const char* name : {"tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "chat_template.jinja",
-                           "chat_template.json", "special_tokens_map.json", "added_tokens.json"}) {
+                           "chat_template.json", "special_tokens_map.json", "added_tokens.json",
+                           "preprocessor_config.json", "video_preprocessor_config.json"}) {
     if (!std::filesystem::exists(from / name)) continue;
     std::filesystem::copy_file(from / name, to / name, std::filesystem::copy_options::overwrite_existing);
     ++copied;
@@ -270,8 +304,9 @@ int main(int argc, char** argv) {
   uint64_t seed = 1;
   int threads = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   app.add_option("out", out, "folder to write; made if it is not there")->required();
-  auto* preset = app.add_option("--model", model, "shape of a published model")
-                     ->check(CLI::IsMember({"qwen3-0.6b", "qwen3-1.7b", "qwen3-4b"}));
+  std::vector<std::string> names;
+  for (const Sizes& known : kModels) names.push_back(known.name);
+  auto* preset = app.add_option("--model", model, "shape of a published model")->check(CLI::IsMember(names));
   app.add_option("--model-type", model_type)->check(CLI::IsMember({"qwen3", "qwen2", "llama"}))->capture_default_str();
   const auto size = [&](const char* name, int64_t& value) {
     app.add_option(name, value)->check(CLI::PositiveNumber)->excludes(preset)->capture_default_str();
@@ -300,16 +335,22 @@ int main(int argc, char** argv) {
     }
     const auto begin = std::chrono::steady_clock::now();
     std::filesystem::create_directories(out);
-    Json config = config_of(s, model_type, !untied);
+    untied = untied || model == "qwen3-vl-8b";
+    const Json text = config_of(s, model_type, !untied);
+    Json config = text;
+    for (const VisionSizes& tower : kTowers) {
+      if (tower.name == model) config = with_tower(text, tower, !untied);
+    }
     const ModelConfig checked = parse_config(config, "the sizes given");
     std::vector<TensorSpec> tensors = tensors_of(checked);
+    if (!form.empty() && checked.vision) throw Error("--quantize knows no model that sees images", model);
     if (!form.empty()) {
       tensors = quantized_tensors(tensors, form, !untied);
       config["quantization_config"] = quantization_config_of(form);
     }
     write_weights(out / "model.safetensors", tensors, seed, threads);
     write_file_atomically(out / "config.json", to_text(config, 2) + "\n");
-    write_file_atomically(out / "generation_config.json", to_text(generation_config_of(config), 2) + "\n");
+    write_file_atomically(out / "generation_config.json", to_text(generation_config_of(text), 2) + "\n");
     if (tokenizer) copy_tokenizer(*tokenizer, out);
     fmt::print(stderr, "{:.1f} s\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   } catch (const Error& e) {

@@ -29,7 +29,7 @@ using Environment = std::map<std::string, std::string>;  // added to the test's 
 // Runs duan with `arguments` and `input` on stdin (then closed). Kills it and throws std::runtime_error after
 // `timeout_seconds`.
 ProgramResult run_duan(const std::vector<std::string>& arguments, const std::string& input = "",
-                       const Environment& environment = {}, int timeout_seconds = 300);
+                       const Environment& environment = {}, int timeout_seconds = kThreadSanitizer ? 1200 : 300);
 
 // Whether the system gives out pseudo terminals: a bare chroot without /dev/pts does not.
 bool has_terminals();

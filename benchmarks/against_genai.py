@@ -9,14 +9,13 @@ line per round, the medians and their ratio. GenAI computes logits of every posi
 gives only the last one's (`duan export --logits last`); duan asks for the last one's.
 """
 
-import argparse
 import json
-import statistics
-import subprocess
 import time
 
 import numpy as np
 import onnxruntime_genai as genai
+
+import side_by_side
 
 
 def load(folder, threads):
@@ -50,37 +49,13 @@ def genai_round(model, vocab):
     return prefill, decode
 
 
-def duan_round(duan, folder, threads):
-    command = [duan, "bench", folder, "--engine", "onnx", "-p", "512", "-n", "32", "-d", "16", "-t", str(threads),
-               "-r", "1", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    rates = {row["test"]: row["tokens_per_second"] for row in report["tests"]}
-    return rates["prefill 512"], rates["decode 32 at 16"]
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("folder")
-    parser.add_argument("--duan", default="build/release/bin/duan")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-
-    with open(f"{args.folder}/genai_config.json", encoding="utf-8") as file:
+    args = side_by_side.arguments(__doc__, "FOLDER")
+    with open(f"{args.model}/genai_config.json", encoding="utf-8") as file:
         vocab = json.load(file)["model"]["vocab_size"]
-    model = load(args.folder, args.threads)
-    genai_round(model, vocab)  # warm-up
-    rows = []
-    for round_number in range(args.rounds):
-        theirs = genai_round(model, vocab)
-        ours = duan_round(args.duan, args.folder, args.threads)
-        rows.append((*theirs, *ours))
-        print(f"round {round_number + 1}: prefill 512 GenAI {theirs[0]:.1f} duan {ours[0]:.1f} tok/s; "
-              f"decode GenAI {theirs[1]:.2f} duan {ours[1]:.2f} tok/s", flush=True)
-    medians = [statistics.median(column) for column in zip(*rows)]
-    print(f"median: prefill 512 {medians[2]:.1f} / {medians[0]:.1f} = {medians[2] / medians[0]:.2f}x; "
-          f"decode {medians[3]:.2f} / {medians[1]:.2f} = {medians[3] / medians[1]:.2f}x "
-          f"(onnxruntime-genai {genai.__version__})")
+    model = load(args.model, args.threads)
+    side_by_side.compare(args, "GenAI", lambda: genai_round(model, vocab), f"onnxruntime-genai {genai.__version__}",
+                         ["--engine", "onnx"])
 
 
 if __name__ == "__main__":

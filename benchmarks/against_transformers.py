@@ -8,14 +8,12 @@ prefill of 512 tokens (logits of the last position) and 32 greedy tokens after a
 then in duan. Prints one line per round, the medians and their ratio.
 """
 
-import argparse
-import json
-import statistics
-import subprocess
 import time
 
 import torch
 from transformers import AutoModelForCausalLM
+
+import side_by_side
 
 
 def transformers_round(model, vocab):
@@ -35,35 +33,12 @@ def transformers_round(model, vocab):
     return prefill, decode
 
 
-def duan_round(duan, model, threads):
-    command = [duan, "bench", model, "-p", "512", "-n", "32", "-d", "16", "-t", str(threads), "-r", "1", "--compute",
-               "bf16", "--json"]
-    report = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-    rates = {row["test"]: row["tokens_per_second"] for row in report["tests"]}
-    return rates["prefill 512"], rates["decode 32 at 16"]
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model")
-    parser.add_argument("--duan", default="build/release/bin/duan")
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--rounds", type=int, default=3)
-    args = parser.parse_args()
-
+    args = side_by_side.arguments(__doc__, "MODEL")
     torch.set_num_threads(args.threads)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.bfloat16).eval()
-    transformers_round(model, model.config.vocab_size)  # warm-up
-    rows = []
-    for round_number in range(args.rounds):
-        theirs = transformers_round(model, model.config.vocab_size)
-        ours = duan_round(args.duan, args.model, args.threads)
-        rows.append((*theirs, *ours))
-        print(f"round {round_number + 1}: prefill 512 transformers {theirs[0]:.1f} duan {ours[0]:.1f} tok/s; "
-              f"decode transformers {theirs[1]:.2f} duan {ours[1]:.2f} tok/s", flush=True)
-    medians = [statistics.median(column) for column in zip(*rows)]
-    print(f"median: prefill 512 {medians[2]:.1f} / {medians[0]:.1f} = {medians[2] / medians[0]:.2f}x; "
-          f"decode {medians[3]:.2f} / {medians[1]:.2f} = {medians[3] / medians[1]:.2f}x (torch {torch.__version__})")
+    side_by_side.compare(args, "transformers", lambda: transformers_round(model, model.config.vocab_size),
+                         f"torch {torch.__version__}", ["--compute", "bf16"])
 
 
 if __name__ == "__main__":

@@ -90,12 +90,17 @@ Json to_json(const Row& row) {
 
 void bench_model(BenchOptions options, bool prefill_given, bool decode_given) {
   using Clock = std::chrono::steady_clock;
-  const bench::BandwidthProbe probe;  // before the rest, so that the peak of memory is a sum
   if (options.threads.empty()) options.threads = {cpu_count()};
 
-  const auto start = Clock::now();
+  auto start = Clock::now();
   const OpenedModel model(options.model);
+  const auto opening = Clock::now() - start;
   choose_tests(options, model.positions(), prefill_given, decode_given);
+  // What an ONNX graph reads for a token cannot be told from the file: rows of an embedding, or all of it.
+  std::optional<bench::BandwidthProbe> probe;
+  if (model.checkpoint() != nullptr && !options.decode.empty() && !options.depth.empty()) probe.emplace();
+  const int64_t probe_bytes = probe ? probe->bytes() : 0;
+  start = Clock::now() - opening;  // making the probe is no part of loading
   const int64_t vocab = model.vocab_size();
   options.model.context = longest(options);
 
@@ -119,11 +124,10 @@ void bench_model(BenchOptions options, bool prefill_given, bool decode_given) {
       for (const int64_t tokens : options.decode) {
         const bench::Spread rate = bench::decode_rate(*engine, vocab, depth, tokens, options.repetitions);
         rows.push_back({fmt::format("decode {} at {}", tokens, depth), threads, compute, rate, std::nullopt});
-        // What an ONNX graph reads for a token cannot be told from the file: rows of an embedding, or all of it.
-        if (const models::Model* checkpoint = model.checkpoint()) {
-          const int64_t bytes =
-              bench::bytes_per_token(checkpoint->graph, checkpoint->checkpoint, *engine, depth + tokens / 2);
-          rows.back().bandwidth = {static_cast<double>(bytes) * rate.median, probe.measure(threads)};
+        if (probe) {
+          const int64_t bytes = bench::bytes_per_token(model.checkpoint()->graph, model.checkpoint()->checkpoint,
+                                                       *engine, depth + tokens / 2);
+          rows.back().bandwidth = {static_cast<double>(bytes) * rate.median, probe->measure(threads)};
         }
         progress.update(static_cast<int64_t>(rows.size()));
       }
@@ -131,7 +135,7 @@ void bench_model(BenchOptions options, bool prefill_given, bool decode_given) {
   }
   progress.finish();
 
-  const int64_t peak = engine::peak_resident() - probe.bytes();
+  const int64_t peak = engine::peak_resident() - probe_bytes;
   if (options.json) {
     Json list = Json::array();
     for (const Row& row : rows) list.push_back(to_json(row));
@@ -140,7 +144,7 @@ void bench_model(BenchOptions options, bool prefill_given, bool decode_given) {
                  {"kv_bytes", memory.kv_bytes}};
     // ONNX Runtime does not tell its own.
     if (model.checkpoint() != nullptr) json["activation_bytes"] = memory.activation_bytes;
-    json["probe_bytes"] = probe.bytes();
+    json["probe_bytes"] = probe_bytes;
     json["repetitions"] = options.repetitions;
     json["tests"] = std::move(list);
     fmt::print("{}\n", to_text(json));

@@ -2,8 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <chrono>
-
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/model_options.h"
@@ -30,16 +28,13 @@ onnx::Options settings(const ExportOptions& o) {
 }
 
 void run_export(const ExportOptions& o) {
-  const auto start = std::chrono::steady_clock::now();
+  StagedProgress progress;
   const models::Model model = models::Model::open(model_folder(o.model.model));
-  std::optional<Progress> bar;
   const onnx::Export result =
       onnx::export_model(model, o.folder, settings(o), o.overwrite, [&](uint64_t done, uint64_t total) {
-        if (!bar) bar.emplace("weights", static_cast<int64_t>(total / 1'000'000), "MB");
-        bar->update(static_cast<int64_t>(done / 1'000'000));
+        progress.update("weights", "MB", static_cast<int64_t>(done), static_cast<int64_t>(total));
       });
-  bar.reset();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = progress.finish();
   uint64_t bytes = 0;
   for (const onnx::ExportedFile& file : result.files) bytes += file.bytes;
 

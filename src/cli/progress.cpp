@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdio>
 
 namespace duan::cli {
@@ -35,6 +36,22 @@ void Progress::update(int64_t done, const std::string& note) {
 void Progress::finish() {
   if (shown_) fmt::print(stderr, "\r\x1b[K");
   shown_ = false;
+}
+
+void StagedProgress::update(const std::string& title, const std::string& unit, int64_t done, int64_t total,
+                            const std::string& note) {
+  constexpr int64_t kMillion = 1'000'000;
+  if (!line_ || title != title_) {
+    title_ = title;
+    line_.reset();
+    line_.emplace(title, std::max<int64_t>(total / kMillion, 1), unit);
+  }
+  line_->update(done / kMillion, note);
+}
+
+double StagedProgress::finish() {
+  line_.reset();
+  return std::chrono::duration<double>(Clock::now() - start_).count();
 }
 
 }  // namespace duan::cli

@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace duan::cli {
@@ -20,6 +21,20 @@ class Progress {
   int64_t total_;
   bool shown_ = false, terminal_;
   std::chrono::steady_clock::time_point start_, last_;
+};
+
+// A line for each stage of a work whose sizes show only as it goes on.
+class StagedProgress {
+ public:
+  // `done` and `total` in units, shown in millions of them; another title begins another line.
+  void update(const std::string& title, const std::string& unit, int64_t done, int64_t total,
+              const std::string& note = "");
+  double finish();  // removes the line; gives the seconds since this was made
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+  std::string title_;
+  std::optional<Progress> line_;
 };
 
 }  // namespace duan::cli

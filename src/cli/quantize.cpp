@@ -5,7 +5,6 @@
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <memory>
 #include <optional>
@@ -147,7 +146,7 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
 }
 
 void run_quantize(const QuantizeCommand& c) {
-  const auto start = std::chrono::steady_clock::now();
+  StagedProgress progress;
   check_flags(c);
   const quant::QuantizeOptions options = settings(c);
   const models::Model model = models::Model::open(model_folder(c.model.model));
@@ -158,25 +157,20 @@ void run_quantize(const QuantizeCommand& c) {
   }
 
   const Interruptible interruptible;
-  std::optional<Progress> bar;
-  bool writing = false;
   const Json report =
       quant::quantize(model, samples ? &*samples : nullptr, c.folder, options, [&](const quant::QuantizeProgress& p) {
         if (interrupted()) {
-          bar.reset();
+          progress.finish();
           throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
                       "finished layers are kept there; the same command goes on");
         }
-        constexpr int64_t kMillion = 1'000'000;
-        if (!bar || writing != p.writing) {
-          bar.emplace(p.writing ? "writing" : "quantizing", std::max<int64_t>(p.total / kMillion, 1),
-                      p.writing ? "MB" : "M weights");
-          writing = p.writing;
+        if (p.writing) {
+          progress.update("writing", "MB", p.done, p.total);
+        } else {
+          progress.update("quantizing", "M weights", p.done, p.total, p.what);
         }
-        bar->update(p.done / kMillion, p.writing ? "" : p.what);
       });
-  bar.reset();
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = progress.finish();
   rusage usage{};
   ::getrusage(RUSAGE_SELF, &usage);
   const double peak_mb = static_cast<double>(usage.ru_maxrss) * 1.024e-3;

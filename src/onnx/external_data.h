@@ -10,7 +10,7 @@
 
 namespace duan::onnx {
 
-inline constexpr uint64_t kPageBytes = 4096, kSmallBytes = 64 * 1024, kSmallAlignment = 64;
+inline constexpr uint64_t kPageBytes = 4096, kSmallBytes = uint64_t{64} * 1024, kSmallAlignment = 64;
 
 // Called with the bytes written so far and in total.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;

@@ -38,7 +38,10 @@ TEST(Onnx, CompareHoldsEveryDialectAgainstTheGoldens) {
       std::vector<std::string> more = {"--dialect", dialect};
       more.insert(more.end(), form.begin(), form.end());
       export_model(tiny(), dir.path() / "out", more);
-      std::vector<std::string> arguments = {"compare", (dir.path() / "out").string(), "--engine", "onnx", "--json"};
+      const std::vector<std::string> compare = {"compare", (dir.path() / "out").string(), "--engine", "onnx", "-t",
+                                                "1"};
+      std::vector<std::string> arguments = compare;
+      arguments.push_back("--json");
       for (const auto& golden : test::goldens(tiny())) arguments.push_back(golden.string());
       const Json json = json_of(arguments);
       EXPECT_EQ(json.at("engine"), "onnx");
@@ -46,7 +49,8 @@ TEST(Onnx, CompareHoldsEveryDialectAgainstTheGoldens) {
       EXPECT_TRUE(json.at("greedy_equal").get<bool>());
       EXPECT_EQ(json.at("top1").get<double>(), 1);
       EXPECT_EQ(json.at("cases").size(), test::goldens(tiny()).size());
-      arguments.insert(arguments.end(), {"--tol", "0"});
+      arguments = compare;
+      arguments.insert(arguments.end(), {"--tol", "0", test::goldens(tiny()).back().string()});
       EXPECT_EQ(run_duan(arguments).exit_code, 1);
     }
   }
@@ -124,7 +128,12 @@ TEST(Onnx, TheDemoModelChatsInInt8HereAndThere) {
   const test::TemporaryDir dir;
   const std::string int8 = (dir.path() / "int8").string(), out = (dir.path() / "out").string();
   const std::string calibration = (test::source_dir() / "models" / "demo" / "calibration.jsonl").string();
-  const auto result = run_duan({"quantize", "demo", "-o", int8, "--calibration", calibration});
+  // ThreadSanitizer would need minutes for the calibration; a smaller one runs under it in quantize_test.cpp.
+  const std::vector<std::string> how = test::kThreadSanitizer ? std::vector<std::string>{"--method", "int8-dynamic"}
+                                                              : std::vector<std::string>{"--calibration", calibration};
+  std::vector<std::string> quantize = {"quantize", "demo", "-o", int8};
+  quantize.insert(quantize.end(), how.begin(), how.end());
+  const auto result = run_duan(quantize);
   ASSERT_EQ(result.exit_code, 0) << result.err;
   EXPECT_EQ(result.err.find("fewer than"), std::string::npos) << result.err;  // samples
 
@@ -154,6 +163,7 @@ TEST(Onnx, IsMeasuredWithoutABandwidthNobodyKnows) {
   const Json json = json_of({"bench", out, "-p", "8", "-n", "4", "-d", "4", "-r", "1", "-t", "1", "--json"});
   EXPECT_EQ(json.at("engine"), "onnx");
   EXPECT_FALSE(json.contains("activation_bytes"));
+  EXPECT_EQ(json.at("probe_bytes"), 0);
   ASSERT_EQ(json.at("tests").size(), 2u);
   for (const Json& test : json.at("tests")) {
     EXPECT_GT(test.at("tokens_per_second").get<double>(), 0);
@@ -164,7 +174,7 @@ TEST(Onnx, IsMeasuredWithoutABandwidthNobodyKnows) {
   EXPECT_EQ(generated.at("engine"), "onnx");
   EXPECT_TRUE(generated.at("same_tokens").get<bool>());
   EXPECT_NE(read_file(plot).find("(onnx, fp32, 1 thread)"), std::string::npos);
-  const auto table = run_duan({"bench", out, "-p", "8", "-n", "4", "-d", "4", "-r", "1"});
+  const auto table = run_duan({"bench", out, "-p", "8", "-n", "4", "-d", "4", "-r", "1", "-t", "1"});
   EXPECT_NE(table.out.find("(onnx); "), std::string::npos) << table.out;
 }
 

@@ -4,16 +4,13 @@ For each model, dialect and form (with and without KV cache): onnx.checker with 
 logits against transformers' (whole prompt, chunks of 5 + 3 + 1 + rest, left padding), 32 greedy tokens, the last
 position alone; ONNX Runtime GenAI on the unmodified folder.
 
-usage: onnx_goldens.py --duan build/release/bin/duan [--reference DIR] [--only WORD ...] [--jobs N]
+usage: onnx_goldens.py --duan build/release/bin/duan [--reference DIR] [--only WORD ...]
 Needs numpy, safetensors, onnx, onnxruntime, onnxruntime-genai. Exits 1 if anything differs.
 """
 
-import argparse
 import itertools
 import json
-import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -22,18 +19,10 @@ import onnx
 import onnxruntime
 from safetensors.numpy import load_file
 
+from support.cases import SOURCES, Cases, Failure, check, parser, run_duan
+
 DIALECTS = ("onnx21", "onnx23", "ort")
 TOLERANCE = {"fp32": 5e-4, "fp16": 6e-2}
-SOURCES = pathlib.Path(__file__).resolve().parents[2]
-
-
-class Failure(Exception):
-    pass
-
-
-def check(condition, message):
-    if not condition:
-        raise Failure(message)
 
 
 def golden_rows(golden):
@@ -206,36 +195,28 @@ def models(reference):
     return found
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duan", default=str(SOURCES / "build/release/bin/duan"))
-    parser.add_argument("--reference", default=os.environ.get("DUAN_REFERENCE_DIR"))
-    parser.add_argument("--precision", nargs="*", default=["fp32", "fp16"], choices=["fp32", "fp16"])
-    parser.add_argument("--only", nargs="*", default=[], help="words the name of a case must contain")
-    arguments = parser.parse_args()
+def check_export(duan, model, files, dialect, precision, cache):
+    goldens = {file.stem: load_file(file) for file in files}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = pathlib.Path(temporary) / "out"
+        run_duan(duan, "export", model, "-o", folder, "--dialect", dialect, "--precision", precision,
+                 *([] if cache else ["--no-kv-cache"]))
+        worst = check_folder(folder, dialect, precision, goldens)
+    return f"{len(goldens)} cases, at most {worst:.2g} from transformers"
 
-    failed = ran = 0
+
+def main():
+    options = parser(__doc__)
+    options.add_argument("--precision", nargs="*", default=["fp32", "fp16"], choices=["fp32", "fp16"])
+    arguments = options.parse_args()
+
+    cases = Cases(arguments.only)
     forms = itertools.product(models(arguments.reference).items(), DIALECTS, (True, False), arguments.precision)
     for (name, (model, files)), dialect, cache, precision in forms:
         title = f"{name} {dialect} {precision} {'kv' if cache else 'no-kv'}"
-        if not all(word in title for word in arguments.only):
-            continue
-        goldens = {file.stem: load_file(file) for file in files}
-        with tempfile.TemporaryDirectory() as temporary:
-            folder = pathlib.Path(temporary) / "out"
-            command = [arguments.duan, "export", str(model), "-o", str(folder), "--dialect", dialect,
-                       "--precision", precision] + ([] if cache else ["--no-kv-cache"])
-            try:
-                done = subprocess.run(command, capture_output=True, text=True)
-                check(done.returncode == 0, f"duan export: {done.stderr.strip()}")
-                worst = check_folder(folder, dialect, precision, goldens)
-                print(f"ok    {title}: {len(goldens)} cases, at most {worst:.2g} from transformers", flush=True)
-            except Exception as error:  # whatever a consumer throws is what this script is here to report
-                failed += 1
-                print(f"FAIL  {title}: {type(error).__name__}: {error}", flush=True)
-            ran += 1
-    print(f"{ran - failed} of {ran} exports pass")
-    return 1 if failed or not ran else 0
+        if cases.wants(title):
+            cases.run(title, lambda: check_export(arguments.duan, model, files, dialect, precision, cache))
+    return cases.finish("exports")
 
 
 if __name__ == "__main__":

@@ -10,12 +10,10 @@ usage: onnx_quantized.py --duan build/release/bin/duan [--only WORD ...]
 Needs ml_dtypes and what onnx_goldens.py needs. Exits 1 if anything differs.
 """
 
-import argparse
 import itertools
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
@@ -25,7 +23,8 @@ import onnx
 import onnxruntime
 from safetensors.numpy import load_file, save_file
 
-from onnx_goldens import DIALECTS, SOURCES, Session, check, check_genai, close, feed, greedy
+from onnx_goldens import DIALECTS, Session, check_genai, close, feed, greedy
+from support.cases import SOURCES, Cases, check, parser, run_duan
 
 # Without rounded inputs the two differ by the order of float sums. With them the products themselves are exact, but a
 # last digit that differs before the rounding can move a code by one, which is a step of 1/127 of the largest input.
@@ -79,8 +78,7 @@ def round_groups(weight, bits, group, symmetric, scale_dtype):
 def input_ranges(duan, model, ids, temporary):
     """Smallest and largest input of each linear module: {module: (low, high)}."""
     folder = temporary / "plain"
-    subprocess.run([duan, "export", str(model), "-o", str(folder), "--dialect", "onnx21", "--no-kv-cache"], check=True,
-                   capture_output=True)
+    run_duan(duan, "export", model, "-o", folder, "--dialect", "onnx21", "--no-kv-cache")
     graph = onnx.load(str(folder / "model.onnx"))
     products = {node.name: node.input[0] for node in graph.graph.node if node.op_type == "Gemm"}
     for name in sorted(set(products.values())):
@@ -202,16 +200,17 @@ def left_on_floats(folder):
 
 
 def judge(duan, model, golden, tolerance, relative):
-    done = subprocess.run([duan, "compare", str(model), str(golden), "--engine", "native", "--compute", "fp32", "--tol",
-                           str(tolerance), "--json"], capture_output=True, text=True)
-    check(done.stdout, f"duan compare: {done.stderr.strip()}")
-    found = json.loads(done.stdout)
+    found = json.loads(run_duan(duan, "compare", model, golden, "--engine", "native", "--compute", "fp32", "--tol",
+                                tolerance, "--json"))
     check(found["ok"], f"duan's logits differ by {found['max_abs']:.3g}")
     check(found["rel_l2"] <= relative, f"duan's logits differ by {found['rel_l2']:.3g} of their norm")
     return found["max_abs"]
 
 
-def check_form(duan, model, folder, dialect, precision, settings, temporary):
+def check_export(duan, model, dialect, precision, cache, settings, temporary):
+    folder = temporary / "out"
+    run_duan(duan, "export", model, "-o", folder, "--overwrite", "--dialect", dialect, "--precision", precision,
+             *([] if cache else ["--no-kv-cache"]))
     onnx.checker.check_model(str(folder / "model.onnx"), full_check=True)
     # Groups of 8 are no block that the fast kernels take.
     slow = left_on_floats(folder)
@@ -234,45 +233,27 @@ def check_form(duan, model, folder, dialect, precision, settings, temporary):
     check(relative < 0.06, f"ONNX Runtime's own rounding moves the logits by {relative:.2g} of their norm")
     if dialect == "ort" and session.has_cache and precision == "fp32":
         check_genai(folder, {"input_ids": ids, "greedy_ids": greedy(plain, ids, 24)})
-    return worst, relative
+    return f"at most {worst:.2g} from duan; as ONNX Runtime rounds, {relative:.2g} of the norm"
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duan", default=str(SOURCES / "build/release/bin/duan"))
-    parser.add_argument("--reference", help="not needed: the models are in tests/data")
-    parser.add_argument("--only", nargs="*", default=[], help="words the name of a case must contain")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()  # the models are those of tests/data; --reference has none of these forms
 
-    failed = ran = 0
+    cases = Cases(arguments.only)
     for name, (source, settings) in FORMS.items():
         forms = [(dialect, precision, cache) for dialect, precision, cache
                  in itertools.product(DIALECTS, ("fp32", "fp16"), (True, False)) if precision == "fp32" or cache]
         titles = {form: f"{name}: {source} {form[0]} {form[1]} {'kv' if form[2] else 'no-kv'}" for form in forms}
-        titles = {form: title for form, title in titles.items() if all(word in title for word in arguments.only)}
+        titles = {form: title for form, title in titles.items() if cases.wants(title)}
         if not titles:
             continue
         with tempfile.TemporaryDirectory() as folder:
             temporary = pathlib.Path(folder)
             model = temporary / source
             quantize(arguments.duan, SOURCES / "tests/data/models" / source, model, temporary, **settings)
-            for (dialect, precision, cache), title in titles.items():
-                out = temporary / "out"
-                command = [arguments.duan, "export", str(model), "-o", str(out), "--overwrite", "--dialect", dialect,
-                           "--precision", precision]
-                try:
-                    done = subprocess.run(command + ([] if cache else ["--no-kv-cache"]), capture_output=True, text=True)
-                    check(done.returncode == 0, f"duan export: {done.stderr.strip()}")
-                    worst, relative = check_form(arguments.duan, model, out, dialect, precision, settings,
-                                                 temporary)
-                    print(f"ok    {title}: at most {worst:.2g} from duan; as ONNX Runtime rounds, {relative:.2g} of the "
-                          "norm", flush=True)
-                except Exception as error:  # whatever a consumer throws is what this script is here to report
-                    failed += 1
-                    print(f"FAIL  {title}: {type(error).__name__}: {error}", flush=True)
-                ran += 1
-    print(f"{ran - failed} of {ran} exports pass")
-    return 1 if failed or not ran else 0
+            for form, title in titles.items():
+                cases.run(title, lambda: check_export(arguments.duan, model, *form, settings, temporary))
+    return cases.finish("exports")
 
 
 if __name__ == "__main__":

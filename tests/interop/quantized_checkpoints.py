@@ -14,11 +14,9 @@ usage: quantized_checkpoints.py --duan build/release/bin/duan [--reference DIR] 
 Needs torch, transformers, compressed-tensors, safetensors. Exits 1 if anything differs.
 """
 
-import argparse
 import json
 import os
 import pathlib
-import subprocess
 import sys
 import tempfile
 
@@ -32,7 +30,8 @@ from safetensors.torch import save_file
 from transformers import AutoModelForCausalLM, CompressedTensorsConfig
 from transformers.utils import logging
 
-SOURCES = pathlib.Path(__file__).resolve().parents[2]
+from support.cases import SOURCES, Cases, check, parser, run_duan
+
 CALIBRATED = "CALIBRATED"  # stands for --calibration and its file
 GROUP = "GROUP"  # for a group size that divides the columns of every matrix
 KINDS = {
@@ -52,21 +51,6 @@ KINDS = {
     "rtn 8 asymmetric": ["--method", "rtn", "--bits", "8", "--group-size", GROUP, "--asymmetric"],
     "rtn 4 sharded": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--max-shard-size", "30KB"],
 }
-
-
-class Failure(Exception):
-    pass
-
-
-def check(condition, message):
-    if not condition:
-        raise Failure(message)
-
-
-def duan(program, *arguments):
-    done = subprocess.run([program, *arguments], capture_output=True, text=True)
-    check(done.returncode in (0, 1) and not done.stderr.startswith("error"), f"duan {arguments[0]}: {done.stderr}")
-    return done.stdout
 
 
 def stored_tensors(folder):
@@ -114,7 +98,7 @@ def check_folder(program, folder, kind, ids, golden):
         logits = model(ids[None]).logits[0].float()
     check(bool(torch.isfinite(logits).all()), "logits are not finite")
     save_file({"input_ids": ids, "logits": logits.contiguous()}, golden)
-    compared = json.loads(duan(program, "compare", str(folder), str(golden), "--compute", "fp32", "--json"))
+    compared = json.loads(run_duan(program, "compare", folder, golden, "--compute", "fp32", "--json"))
     difference = compared["cases"][0]["rel_l2"] if "cases" in compared else compared["rel_l2"]
     bar = 1e-5
     if not kind.startswith("rtn"):
@@ -122,7 +106,7 @@ def check_folder(program, folder, kind, ids, golden):
             wide = model.double()(ids[None]).logits[0]
         bar = max(5e-3, 2 * float((logits - wide).norm() / wide.norm()))
     check(difference <= bar, f"logits differ by {difference:.2g}, at most {bar:.2g} is allowed")
-    return difference, bar
+    return f"logits within {difference:.2g} (bar {bar:.2g})"
 
 
 def models(reference):
@@ -136,16 +120,25 @@ def models(reference):
     return found
 
 
+def check_kind(program, source, kind, samples, group, ids):
+    with tempfile.TemporaryDirectory() as temporary:
+        root = pathlib.Path(temporary)
+        calibration, folder = root / "calibration.json", root / "out"
+        calibration.write_text(json.dumps(samples.tolist()))
+        meanings = {CALIBRATED: ["--calibration", calibration, "--samples", len(samples)], GROUP: [group]}
+        flags = [part for flag in KINDS[kind] for part in meanings.get(flag, [flag])]
+        run_duan(program, "quantize", source, "-o", folder, *flags)
+        shards = len(list(folder.glob("*.safetensors")))
+        check(("sharded" not in kind) == (shards == 1), f"{shards} shards")
+        return check_folder(program, folder, kind, ids, root / "golden.safetensors")
+
+
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--duan", default=str(SOURCES / "build/release/bin/duan"))
-    parser.add_argument("--reference", default=os.environ.get("DUAN_REFERENCE_DIR"))
-    parser.add_argument("--only", nargs="*", default=[], help="words the name of a case must contain")
-    arguments = parser.parse_args()
+    arguments = parser(__doc__).parse_args()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
 
-    failed = ran = 0
+    cases = Cases(arguments.only)
     for name, source in models(arguments.reference).items():
         config = json.loads((source / "config.json").read_text())
         generator = torch.Generator().manual_seed(1)
@@ -153,28 +146,11 @@ def main():
         samples, ids = draw(8, 64), draw(48)
         widths = config["hidden_size"], config["intermediate_size"]
         group = next(size for size in (64, 32, 16) if all(width % size == 0 for width in widths))
-        for kind, flags in KINDS.items():
+        for kind in KINDS:
             title = f"{name}: {kind}"
-            if not all(word in title for word in arguments.only):
-                continue
-            ran += 1
-            with tempfile.TemporaryDirectory() as temporary:
-                root = pathlib.Path(temporary)
-                calibration, folder = root / "calibration.json", root / "out"
-                calibration.write_text(json.dumps(samples.tolist()))
-                command = [part for flag in flags for part in
-                           (["--calibration", str(calibration), "--samples", "8"] if flag == CALIBRATED else [str(group) if flag == GROUP else flag])]
-                try:
-                    duan(arguments.duan, "quantize", str(source), "-o", str(folder), *command)
-                    shards = len(list(folder.glob("*.safetensors")))
-                    check(("sharded" not in kind) == (shards == 1), f"{shards} shards")
-                    difference, bar = check_folder(arguments.duan, folder, kind, ids, root / "golden.safetensors")
-                    print(f"ok    {title}: logits within {difference:.2g} (bar {bar:.2g})", flush=True)
-                except Exception as error:  # whatever a consumer throws is what this script is here to report
-                    failed += 1
-                    print(f"FAIL  {title}: {type(error).__name__}: {error}", flush=True)
-    print(f"{ran - failed} of {ran} checkpoints pass")
-    return 1 if failed or not ran else 0
+            if cases.wants(title):
+                cases.run(title, lambda: check_kind(arguments.duan, source, kind, samples, group, ids))
+    return cases.finish("checkpoints")
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@
 #include "checkpoint/companion_files.h"
 #include "onnx/genai_config.h"
 #include "onnx/lower.h"
+#include "onnx/names.h"
 
 namespace duan::onnx {
 namespace {

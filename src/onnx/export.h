@@ -13,9 +13,6 @@
 
 namespace duan::onnx {
 
-inline constexpr const char *kModelFile = "model.onnx", *kDecoderFile = "decoder_model_merged.onnx",
-                            *kEmbeddingFile = "embed_tokens.onnx", *kTowerFile = "vision_encoder.onnx";
-
 struct ExportedFile {
   std::string name;
   uint64_t bytes;

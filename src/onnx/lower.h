@@ -9,10 +9,6 @@
 
 namespace duan::onnx {
 
-// Of models that see images.
-inline constexpr const char *kInputsEmbeds = "inputs_embeds", *kImageGrid = "image_grid_thw",
-                            *kImageFeatures = "image_features", *kDeepstackFeatures = "deepstack_features.";
-
 // Inputs, in this order: input_ids i64 [batch_size, sequence_length]; attention_mask i64 [batch_size,
 // total_sequence_length], 1 for tokens to see, 0 for padding; with a KV cache and not in dialect `ort`, position_ids
 // i64 [batch_size, sequence_length]; with a KV cache past_key_values.N.key and .value [batch_size, kv_heads,

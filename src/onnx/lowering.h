@@ -10,6 +10,7 @@
 
 #include "onnx/builder.h"
 #include "onnx/lower.h"
+#include "onnx/names.h"
 #include "onnx/quantized_weights.h"
 #include "tensor/angles.h"
 

@@ -2,7 +2,9 @@
 
 #include <fmt/format.h>
 
+#include "base/error.h"
 #include "cli/commands.h"
+#include "cli/image_reader.h"
 #include "cli/opened_model.h"
 
 namespace duan::cli {
@@ -11,6 +13,8 @@ namespace {
 struct CompareOptions {
   ModelOptions model;
   std::vector<std::string> goldens;
+  std::vector<std::string> images, video_frames;
+  ImageOptions image_options;
   double tolerance = 5e-4;
   bool json = false;
 };
@@ -23,15 +27,29 @@ void compare(const CompareOptions& options) {
   // Rounding of activations may swap two close tokens; in fp32 the goldens leave enough room for that to be an error.
   const bool greedy_counts = engine->compute() == engine::Compute::fp32;
 
+  eval::CaseImages images;
+  if (!options.images.empty() || !options.video_frames.empty()) {
+    if (model.checkpoint() == nullptr) throw Error("takes no images for an ONNX folder", "--image");
+    ImageReader reader(model.folder(), model.checkpoint()->config, model.make_encoder(options.model),
+                       options.image_options);
+    for (const std::string& file : options.images) images.push_back(reader.read(file).features);
+    if (!options.video_frames.empty()) {
+      const std::vector<std::filesystem::path> frames(options.video_frames.begin(), options.video_frames.end());
+      for (const ReadImage& pair : reader.read_frames(frames)) images.push_back(pair.features);
+    }
+  }
+
   bool failed = false;
   eval::Comparison worst;
   double worst_max_over_std = 0, worst_rms_over_std = 0;
   Json cases = Json::array();
   for (const std::string& golden : options.goldens) {
-    const eval::Comparison c = model.checkpoint() != nullptr
-                                   ? eval::compare(*model.checkpoint(), *engine, golden, options.tolerance, peer.get())
-                                   : eval::compare(model.vocab_size(), *engine, golden, options.tolerance);
-    const bool ok = c.max_abs <= options.tolerance && (c.greedy_equal || !greedy_counts);
+    const eval::Comparison c =
+        model.checkpoint() != nullptr
+            ? eval::compare(*model.checkpoint(), *engine, golden, options.tolerance, peer.get(), images)
+            : eval::compare(model.vocab_size(), *engine, golden, options.tolerance);
+    const bool ok = c.max_abs <= options.tolerance && (c.greedy_equal || !greedy_counts) &&
+                    (images.empty() || c.first_divergence.empty() || !greedy_counts);
     failed = failed || !ok;
     worst.max_abs = std::max(worst.max_abs, c.max_abs);
     worst.rel_l2 = std::max(worst.rel_l2, c.rel_l2);
@@ -80,6 +98,12 @@ void add_compare(CLI::App& app) {
       ->type_name("GOLDEN");
   add_engine_options(*command, options->model);
   command->add_option("--tol", options->tolerance, "Largest difference of a logit that passes")->capture_default_str();
+  command->add_option("--image", options->images, "Pictures of the case, in order; may be repeated")->type_name("FILE");
+  command->add_option("--video-frames", options->video_frames, "Frames of the case's video, after its images")
+      ->type_name("FILE")
+      ->delimiter(',');
+  command->add_option("--min-pixels", options->image_options.min_pixels, "Least area of a resized picture");
+  command->add_option("--max-pixels", options->image_options.max_pixels, "Largest area of a resized picture");
   command->add_flag("--json", options->json, "One JSON object");
   command->footer(
       "Exit code 1 if a logit differs by more than --tol, or (fp32) the greedy continuation differs. Of an ONNX "

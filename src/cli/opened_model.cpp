@@ -50,6 +50,14 @@ std::unique_ptr<engine::Engine> OpenedModel::make_engine(const ModelOptions& opt
   return engine::make_native(checkpoint_->graph, checkpoint_->checkpoint, engine_options(options));
 }
 
+std::unique_ptr<engine::ImageEncoder> OpenedModel::make_encoder(const ModelOptions& options) const {
+  if (checkpoint_ == nullptr || !checkpoint_->vision) {
+    throw Error("sees no images", folder_.string(), "choose a Qwen3-VL model");
+  }
+  if (engine_ == "reference") return engine::make_reference_encoder(*checkpoint_->vision, checkpoint_->checkpoint);
+  return engine::make_native_encoder(*checkpoint_->vision, checkpoint_->checkpoint, engine_options(options));
+}
+
 std::unique_ptr<engine::Engine> OpenedModel::make_reference(const ModelOptions& options) const {
   return engine::make_reference(checkpoint_->graph, checkpoint_->checkpoint, engine_options(options));
 }

@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "cli/model_options.h"
+#include "engine/image_encoder.h"
 #include "models/model.h"
 #include "ort/model_folder.h"
 
@@ -26,6 +27,9 @@ class OpenedModel {
   // The model must outlive the engine. Throws Error: options the engine does not have, a context the model was not made
   // for, no memory for the cache; no ONNX Runtime, or a file it does not take.
   std::unique_ptr<engine::Engine> make_engine(const ModelOptions& options) const;
+  // Its vision tower, for as long as the model lives. Throws Error: the model sees no images.
+  std::unique_ptr<engine::ImageEncoder> make_encoder(const ModelOptions& options) const;
+
   // The same for a checkpoint and its reference engine.
   std::unique_ptr<engine::Engine> make_reference(const ModelOptions& options) const;
 

@@ -1,6 +1,7 @@
 #include "eval/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <map>
@@ -39,16 +40,27 @@ struct GoldenLogits {
   int64_t stride = 1;
 
   const float* at(int64_t position, int64_t tokens, int64_t vocab) const {
-    if (position % stride == 0) return values.data() + position / stride * vocab;
+    if (!values.empty() && position % stride == 0) return values.data() + position / stride * vocab;
     if (position == tokens - 1 && !last.empty()) return last.data();
     return nullptr;
   }
 };
 
+std::vector<float> read_last(const SafetensorsFile& file, int64_t vocab, const std::string& where) {
+  std::vector<float> last = read_floats(*file.find("logits_last"), where);
+  if (static_cast<int64_t>(last.size()) != vocab) throw Error("logits_last is not [vocab]", where);
+  return last;
+}
+
 GoldenLogits read_logits(const SafetensorsFile& file, int64_t tokens, int64_t vocab, const std::string& where) {
   const auto logits = file.find("logits");
-  if (!logits) throw Error("has no tensor \"logits\"", where);
   GoldenLogits golden;
+  if (!logits && file.find("logits_last")) {
+    golden.last = read_last(file, vocab, where);
+    golden.stride = tokens;  // none but the last
+    return golden;
+  }
+  if (!logits) throw Error("has no tensor \"logits\"", where);
   const size_t axes = logits->shape.size();
   const int64_t rows = axes == 2 ? logits->shape[0] : axes == 3 ? logits->shape[0] * logits->shape[1] : -1;
   if (axes == 2 && rows == (tokens + 3) / 4 && rows != tokens) golden.stride = 4;
@@ -58,10 +70,7 @@ GoldenLogits read_logits(const SafetensorsFile& file, int64_t tokens, int64_t vo
         where);
   }
   golden.values = read_floats(*logits, where);
-  if (const auto last = file.find("logits_last")) {
-    golden.last = read_floats(*last, where);
-    if (static_cast<int64_t>(golden.last.size()) != vocab) throw Error("logits_last is not [vocab]", where);
-  }
+  if (file.find("logits_last")) golden.last = read_last(file, vocab, where);
   return golden;
 }
 
@@ -123,9 +132,51 @@ std::string first_differing_node(const ir::Graph& graph, engine::Engine& engine,
   return "";
 }
 
+// The first of a golden's tensors about images that differs, or "".
+std::string differing_image_tensor(const SafetensorsFile& file, const CaseImages& images,
+                                   const engine::SequenceImages& places, int64_t tokens, double tolerance,
+                                   const std::string& where) {
+  const auto differs = [&](const std::string& name, const auto& rows_of) {
+    const auto tensor = file.find(name);
+    if (!tensor) return false;
+    const std::vector<float> golden = read_floats(*tensor, where);
+    std::vector<float> made;
+    for (const auto& image : images) {
+      const std::vector<float>& rows = rows_of(*image);
+      made.insert(made.end(), rows.begin(), rows.end());
+    }
+    if (made.size() != golden.size()) throw Error(name + " does not fit the images", where);
+    return !(max_difference(made.data(), golden.data(), made.size()) <= tolerance);
+  };
+  if (differs(
+          "vision_features", [](const auto& image) -> const auto& { return image.embeds; }))
+    return "vision_features";
+  for (size_t k = 0; k < images[0]->deepstack.size(); ++k) {
+    const std::string name = "deepstack." + std::to_string(k);
+    if (differs(
+            name, [&](const auto& image) -> const auto& { return image.deepstack[k]; }))
+      return name;
+  }
+  if (const auto tensor = file.find("position_ids")) {
+    const std::vector<int64_t> golden = read_ids(*tensor, where);
+    if (static_cast<int64_t>(golden.size()) != 3 * tokens) throw Error("position_ids is not [3, n]", where);
+    for (int64_t i = 0; i < tokens; ++i) {
+      const std::array<int64_t, 3> position = places.position(i);
+      for (int64_t axis = 0; axis < 3; ++axis) {
+        if (position[static_cast<size_t>(axis)] != golden[static_cast<size_t>(axis * tokens + i)])
+          return "position_ids";
+      }
+    }
+  }
+  if (const auto tensor = file.find("rope_delta")) {
+    if (read_ids(*tensor, where).at(0) != places.position(tokens)[0] - tokens) return "rope_delta";
+  }
+  return "";
+}
+
 // Without a graph there are no layers and no nodes to name.
 Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden,
-                    double tolerance, engine::Engine* peer) {
+                    double tolerance, engine::Engine* peer, const CaseImages& images, std::span<const int64_t> pads) {
   const std::string where = golden.string();
   const SafetensorsFile file(golden);
   const auto ids_tensor = file.find("input_ids");
@@ -140,6 +191,18 @@ Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engin
   double squared_difference = 0, squared = 0, sum = 0;
   int64_t positions = 0, agreeing = 0, count = 0;
   std::string divergent_tensor;
+
+  std::shared_ptr<const engine::SequenceImages> places;
+  if (!images.empty()) {
+    try {
+      places = std::make_shared<engine::SequenceImages>(engine::SequenceImages::place(ids, pads, images));
+    } catch (const Error& e) {
+      throw e.at(where);
+    }
+    divergent_tensor = differing_image_tensor(file, images, *places, tokens, tolerance, where);
+  }
+  engine.set_images(places);
+  if (peer != nullptr) peer->set_images(places);
 
   // Layer tensors arrive chunk by chunk, and within the tail of the graph slice by slice.
   const std::map<ir::ValueId, std::string> boundaries =
@@ -207,18 +270,22 @@ Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engin
     if (!node.empty()) result.first_divergence = node;
   }
   engine.truncate(0);
+  engine.set_images(nullptr);
+  if (peer != nullptr) peer->set_images(nullptr);
   return result;
 }
 
 }  // namespace
 
 Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
-                   double tolerance, engine::Engine* peer) {
-  return run_case(&model.graph, model.config.vocab_size, engine, golden, tolerance, peer);
+                   double tolerance, engine::Engine* peer, const CaseImages& images) {
+  std::vector<int64_t> pads;
+  if (const auto& tokens = model.config.image_tokens) pads = {tokens->image, tokens->video};
+  return run_case(&model.graph, model.config.vocab_size, engine, golden, tolerance, peer, images, pads);
 }
 
 Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance) {
-  return run_case(nullptr, vocab, engine, golden, tolerance, nullptr);
+  return run_case(nullptr, vocab, engine, golden, tolerance, nullptr, {}, {});
 }
 
 Json to_json(const Comparison& c) {

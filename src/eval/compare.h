@@ -7,10 +7,13 @@
 #pragma once
 
 #include <filesystem>
+#include <memory>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "engine/engine.h"
+#include "engine/sequence_images.h"
 #include "models/model.h"
 
 namespace duan::eval {
@@ -25,11 +28,17 @@ struct Comparison {
   std::string first_divergence;  // the first node or golden tensor beyond the tolerance, "" if none
 };
 
+// Pictures of a case, in order: what the tower made of them.
+using CaseImages = std::vector<std::shared_ptr<const engine::ImageFeatures>>;
+
 // Runs the case from an empty sequence. Layer tensors count as divergent beyond `tolerance`; if logits are, and `peer`
 // is given, both engines run once more and the first node whose values differ by more than the tolerance is named.
-// Throws Error if the file lacks a tensor or a shape does not fit the model.
+// With images, vision_features [tokens of all images, hidden], deepstack.<k> of the same shape, position_ids [3, n] and
+// rope_delta of the golden are looked at, too, where it has them: the first is named that differs by more than the
+// tolerance, or at all. Throws Error if the file lacks a tensor, a shape does not fit the model, or the images not the
+// ids.
 Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
-                   double tolerance, engine::Engine* peer = nullptr);
+                   double tolerance, engine::Engine* peer = nullptr, const CaseImages& images = {});
 
 // The same for an engine that runs no graph of ours: logits and greedy ids alone.
 Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance);

@@ -91,7 +91,7 @@ const char* name(ImageFormat format) {
 
 void check_size(Size stored, const Source& source) {
   const DecodeLimits& limits = source.limits;
-  const auto [height, width] = stored;
+  const int64_t height = stored.height, width = stored.width;
   const auto refuse = [&](const std::string& why, const char* hint) {
     throw Error(fmt::format("is {} x {} pixels, {}", width, height, why), source.where, hint);
   };

@@ -30,9 +30,8 @@ uint64_t type_size(uint32_t type) {
   return type < sizes.size() ? sizes[type] : 0;
 }
 
-// One integer, not a list of them; of any other type it is no orientation.
-std::optional<int64_t> integer(const Tiff& tiff, uint64_t at, uint32_t type, uint32_t count) {
-  if (count != 1) return 0;
+// An integer; a value of another type is no orientation.
+int64_t integer(const Tiff& tiff, uint64_t at, uint32_t type) {
   switch (type) {
     case 3:
       return tiff.number(at, 2);
@@ -72,9 +71,10 @@ std::optional<int64_t> exif_orientation(std::span<const std::byte> exif) {
     const uint32_t tag = tiff.number(at, 2), type = tiff.number(at + 2, 2), count = tiff.number(at + 4, 4);
     const uint64_t bytes = type_size(type) * count;
     if (bytes == 0) continue;
-    // A value that lies outside ends the directory, for Pillow, too.
-    if (bytes > 4 && !tiff.has(tiff.number(at + 8, 4), bytes)) break;
-    if (tag == kOrientation) orientation = integer(tiff, at + 8, type, count);
+    // More than fits into the entry stands elsewhere; if that is outside, Pillow reads no further entries either.
+    const uint64_t value = bytes > 4 ? tiff.number(at + 8, 4) : at + 8;
+    if (!tiff.has(value, bytes)) break;
+    if (tag == kOrientation) orientation = integer(tiff, value, type);  // of several values the first
   }
   return orientation;
 }

@@ -55,7 +55,7 @@ class JpegReader {
       return;
     }
     if (too_many_scans_) {
-      throw Error(fmt::format("has more than {} scans, too many for {} x {} pixels", info_.input_scan_number,
+      throw Error(fmt::format("has {} scans or more, too many for {} x {} pixels", info_.input_scan_number,
                               info_.image_width, info_.image_height),
                   source_.where, "Save it again as a baseline JPEG.");
     }

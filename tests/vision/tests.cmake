@@ -1,0 +1,7 @@
+duan_test(vision/decode_test.cpp DEPENDS duan::vision)
+duan_test(vision/exif_test.cpp DEPENDS duan::vision)
+duan_test(vision/pixel_hash_test.cpp DEPENDS duan::vision)
+duan_test(vision/positions_test.cpp DEPENDS duan::vision)
+duan_test(vision/preprocessor_config_test.cpp DEPENDS duan::vision)
+duan_test(vision/preprocessor_test.cpp DEPENDS duan::vision duan::checkpoint)
+duan_test(vision/resize_test.cpp DEPENDS duan::vision)

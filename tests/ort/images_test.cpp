@@ -301,7 +301,8 @@ TEST(QuantizedImages, StayCloseToTransformers) {
         norm += value * value;
       }
     });
-    EXPECT_LE(std::sqrt(error / norm), 1e-4) << dialect_name(dialect);
+    // MatMulNBits of dialect ort rounds its inputs to int8, as the file tells it to.
+    EXPECT_LE(std::sqrt(error / norm), dialect == Dialect::ort ? 5e-2 : 1e-4) << dialect_name(dialect);
     EXPECT_GT(norm, 1);
   }
 }

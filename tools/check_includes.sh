@@ -22,8 +22,8 @@ declare -A allowed=(
   [quant]="base tensor text ir checkpoint kernels models engine"
   [eval]="base tensor text ir checkpoint kernels models engine"
   [bench]="base tensor text ir checkpoint kernels models engine"
-  [inspect]="base tensor text ir checkpoint kernels models engine"
-  [cli]="base tensor text ir checkpoint kernels models engine quant eval bench inspect onnx ort"
+  [inspect]="base tensor text vision ir checkpoint kernels models engine"
+  [cli]="base tensor text vision ir checkpoint kernels models engine quant eval bench inspect onnx ort"
 )
 max_lines=600 max_ir_lines=1200 max_architecture_lines=60
 generated=(src/text/unicode_tables.cpp)  # by tools/make_unicode_tables.py

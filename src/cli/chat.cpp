@@ -7,11 +7,13 @@
 #include "base/error.h"
 #include "cli/commands.h"
 #include "cli/conversation.h"
+#include "cli/image_prompt.h"
 #include "cli/line_editor.h"
 #include "cli/lines.h"
 #include "cli/responder.h"
 #include "cli/terminal.h"
 #include "engine/memory.h"
+#include "vision/decode.h"
 
 namespace duan::cli {
 namespace {
@@ -20,6 +22,7 @@ constexpr std::string_view kHelp =
     "  /clear          forget the conversation, keep the system message\n"
     "  /system TEXT    set the system message; without TEXT remove it\n"
     "  /think on|off   let the model think before it answers, or not\n"
+    "  /image FILE     show the model a picture with your next message\n"
     "  /retry          answer the last message again\n"
     "  /save FILE      write the conversation as JSON\n"
     "  /load FILE      read one\n"
@@ -79,6 +82,7 @@ class Chat {
   Chat(Responder& responder, const GenerationFlags& flags, bool edited)
       : responder_(responder), flags_(flags), edited_(edited) {
     conversation_.set_system(flags.system);
+    attached_ = pictures_of(flags.images);
   }
 
   // False if the user wants to leave. Errors go to the caller with the conversation as it was.
@@ -88,7 +92,9 @@ class Chat {
     } else if (const auto command = command_in(text)) {
       return obey(*command, text.substr(std::min(text.size(), command->size() + 1)));
     }
-    if (text.find_first_not_of(" \t\n") != std::string::npos) say(text);
+    if (text.find_first_not_of(" \t\n") == std::string::npos) return true;
+    say(content_with(attached_, text));
+    attached_.clear();
     return true;
   }
 
@@ -127,11 +133,13 @@ class Chat {
     } else if (command == "/load") {
       conversation_.load(needs_file());
       note(fmt::format("loaded {} messages", conversation_.messages().size()));
+    } else if (command == "/image") {
+      attach(needs_file());
     } else if (command == "/retry") {
-      const std::string again = conversation_.take_last_turn();
-      const std::string text = again.empty() ? unanswered_ : again;
-      if (text.empty()) throw Error("there is no message to answer yet", command);
-      say(text);
+      const Json again = conversation_.take_last_turn();
+      const Json content = again.is_null() ? unanswered_ : again;
+      if (content.is_null()) throw Error("there is no message to answer yet", command);
+      say(content);
     } else if (command == "/stats") {
       fmt::print(stderr, "context  {} of {} tokens\n", responder_.engine().position(), responder_.engine().context());
       if (last_) print_stats(*last_, responder_);
@@ -141,10 +149,17 @@ class Chat {
     return true;
   }
 
-  void say(const std::string& text) {
+  // To the next message. A picture that cannot be read is refused here, not with the message.
+  void attach(const std::string& file) {
+    const vision::ImageInfo info = vision::read_image_info(file);
+    attached_.push_back({false, {file}});
+    note(fmt::format("{} x {} pixels, goes with your next message", info.size.width, info.size.height));
+  }
+
+  void say(const Json& content) {
     const Conversation before = conversation_;
-    conversation_.add_user(text);
-    unanswered_ = text;
+    conversation_.add_user(content);
+    unanswered_ = content;
     AnswerPrinter printer(AnswerPrinter::style_for_stdout(flags_.think == "on"));
     responder_.set_seed_offset(turns_++);
     try {
@@ -179,7 +194,8 @@ class Chat {
   GenerationFlags flags_;
   Conversation conversation_;
   std::optional<Answer> last_;
-  std::string unanswered_;  // the last message, also if its answer was not kept
+  std::vector<Picture> attached_;  // to the next message
+  Json unanswered_;                // the last message, also if its answer was not kept
   uint64_t turns_ = 0;
   bool edited_;
 };

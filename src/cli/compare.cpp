@@ -13,7 +13,6 @@ namespace {
 struct CompareOptions {
   ModelOptions model;
   std::vector<std::string> goldens;
-  std::vector<std::string> images, video_frames;
   ImageOptions image_options;
   double tolerance = 5e-4;
   bool json = false;
@@ -28,14 +27,15 @@ void compare(const CompareOptions& options) {
   const bool greedy_counts = engine->compute() == engine::Compute::fp32;
 
   eval::CaseImages images;
-  if (!options.images.empty() || !options.video_frames.empty()) {
+  if (!options.image_options.images.empty() || !options.image_options.video_frames.empty()) {
     if (model.checkpoint() == nullptr) throw Error("takes no images for an ONNX folder", "--image");
     ImageReader reader(model.folder(), model.checkpoint()->config, model.make_encoder(options.model),
                        options.image_options);
-    for (const std::string& file : options.images) images.push_back(reader.read(file).features);
-    if (!options.video_frames.empty()) {
-      const std::vector<std::filesystem::path> frames(options.video_frames.begin(), options.video_frames.end());
-      for (const ReadImage& pair : reader.read_frames(frames)) images.push_back(pair.features);
+    for (const std::string& file : options.image_options.images) images.images.push_back(reader.read(file).features);
+    if (!options.image_options.video_frames.empty()) {
+      const std::vector<std::filesystem::path> frames(options.image_options.video_frames.begin(),
+                                                      options.image_options.video_frames.end());
+      for (const ReadImage& pair : reader.read_frames(frames)) images.frames.push_back(pair.features);
     }
   }
 
@@ -98,12 +98,7 @@ void add_compare(CLI::App& app) {
       ->type_name("GOLDEN");
   add_engine_options(*command, options->model);
   command->add_option("--tol", options->tolerance, "Largest difference of a logit that passes")->capture_default_str();
-  command->add_option("--image", options->images, "Pictures of the case, in order; may be repeated")->type_name("FILE");
-  command->add_option("--video-frames", options->video_frames, "Frames of the case's video, after its images")
-      ->type_name("FILE")
-      ->delimiter(',');
-  command->add_option("--min-pixels", options->image_options.min_pixels, "Least area of a resized picture");
-  command->add_option("--max-pixels", options->image_options.max_pixels, "Largest area of a resized picture");
+  add_image_options(*command, options->image_options);
   command->add_flag("--json", options->json, "One JSON object");
   command->footer(
       "Exit code 1 if a logit differs by more than --tol, or (fp32) the greedy continuation differs. Of an ONNX "

@@ -3,11 +3,14 @@
 #include "base/atomic_file.h"
 #include "base/error.h"
 #include "base/utf8.h"
+#include "cli/content.h"
 
 namespace duan::cli {
 
-void Conversation::add(const char* role, const std::string& text) {
-  messages_.push_back({{"role", role}, {"content", utf8::replace_invalid(text)}});
+void Conversation::add(const char* role, const Json& content) {
+  const bool text = content.is_string();
+  messages_.push_back(
+      {{"role", role}, {"content", text ? Json(utf8::replace_invalid(content.get<std::string>())) : content}});
 }
 
 std::string Conversation::system() const {
@@ -29,14 +32,14 @@ void Conversation::clear() {
   set_system(kept);
 }
 
-std::string Conversation::take_last_turn() {
+Json Conversation::take_last_turn() {
   for (size_t i = messages_.size(); i-- > 0;) {
     if (messages_[i]["role"] != "user") continue;
-    std::string text = messages_[i]["content"].get<std::string>();
+    Json content = std::move(messages_[i]["content"]);
     messages_.erase(messages_.begin() + static_cast<std::ptrdiff_t>(i), messages_.end());
-    return text;
+    return content;
   }
-  return "";
+  return {};
 }
 
 void Conversation::save(const std::filesystem::path& file) const {
@@ -54,7 +57,13 @@ void Conversation::load(const std::filesystem::path& file) {
       throw Error("a message has the role \"" + printable(role, 40) + "\", expected user or assistant (first: system)",
                   file.string());
     }
-    messages.push_back({{"role", role}, {"content", json_at<std::string>(message, "content", file.string())}});
+    const Json content = json_at<Json>(message, "content", file.string());
+    if (role == "user") {
+      check_content(content, file.string());
+    } else if (!content.is_string()) {
+      throw Error("\"content\" of a message of " + role + " is not a string", file.string());
+    }
+    messages.push_back({{"role", role}, {"content", content}});
   }
   messages_ = std::move(messages);
 }

@@ -12,21 +12,22 @@ class Conversation {
  public:
   void set_system(const std::string& text);  // the first message; an empty text removes it
   std::string system() const;
-  void clear();  // all but the system message
-  void add_user(const std::string& text) { add("user", text); }
+  void clear();                                                 // all but the system message
+  void add_user(const Json& content) { add("user", content); }  // a text, or a list of parts
   void add_assistant(const std::string& text) { add("assistant", text); }
 
-  // Takes the last user message and what came after it away and gives its text; nothing to take gives "".
-  std::string take_last_turn();
+  // Takes the last user message and what came after it away and gives its content; nothing to take gives null.
+  Json take_last_turn();
 
   const Json& messages() const { return messages_; }
 
-  // {"messages": [{"role", "content"}, ...]}. Both throw Error naming the file; a failed load changes nothing.
+  // {"messages": [{"role", "content"}, ...]}; images are named by their files. Both throw Error naming the file; a
+  // failed load changes nothing.
   void save(const std::filesystem::path& file) const;
   void load(const std::filesystem::path& file);
 
  private:
-  void add(const char* role, const std::string& text);
+  void add(const char* role, const Json& content);
 
   Json messages_ = Json::array();
 };

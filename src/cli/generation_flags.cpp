@@ -34,6 +34,7 @@ void add_generation_flags(CLI::App& command, GenerationFlags& f) {
   command.add_option("--think", f.think, "on, off, or auto: whether a model that can think before it answers does")
       ->check(CLI::IsMember({"on", "off", "auto"}))
       ->capture_default_str();
+  add_image_options(command, f.images);
   command.add_flag("--stats", f.stats, "Speed and memory on stderr");
 }
 

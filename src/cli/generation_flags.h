@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "cli/image_options.h"
 #include "engine/sampler.h"
 
 namespace duan::cli {
@@ -23,6 +24,7 @@ struct GenerationFlags {
   bool ignore_eos = false;
   std::string system;
   std::string think = "auto";  // on, off, auto
+  ImageOptions images;
   bool stats = false;
 };
 

@@ -97,9 +97,9 @@ std::vector<ReadImage> ImageReader::read_frames(const std::vector<std::filesyste
                 file.string(), "the frames of a video have one size");
   }
   if (frames.empty()) throw Error("names no frames", "--video-frames");
-  if (frames.size() % 2 != 0) frames.push_back(frames.back());
   const vision::Size common = vision::smart_resize_video(static_cast<int64_t>(frames.size()),
                                                          {frames[0].height, frames[0].width}, video_.limits());
+  if (frames.size() % 2 != 0) frames.push_back(frames.back());
   std::vector<ReadImage> pairs;
   for (size_t i = 0; i < frames.size(); i += 2) {
     const auto start = Clock::now();

@@ -10,14 +10,11 @@
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "cli/image_options.h"
 #include "engine/image_encoder.h"
 #include "vision/preprocessor.h"
 
 namespace duan::cli {
-
-struct ImageOptions {
-  int64_t min_pixels = 0, max_pixels = 0;  // 0: as preprocessor_config.json says
-};
 
 // One picture, read: its rows, and how it got there.
 struct ReadImage {

@@ -43,6 +43,10 @@ int64_t OpenedModel::vocab_size() const {
 
 int64_t OpenedModel::positions() const { return onnx_ ? onnx_->context : checkpoint_->config.max_position_embeddings; }
 
+checkpoint::ModelConfig OpenedModel::config() const {
+  return checkpoint_ != nullptr ? checkpoint_->config : checkpoint::read_config(folder_);
+}
+
 std::unique_ptr<engine::Engine> OpenedModel::make_engine(const ModelOptions& options) const {
   if (onnx_) return ort::make_session(*onnx_, onnx_options(options));
   if (engine_ == "reference") return make_reference(options);

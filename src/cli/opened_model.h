@@ -23,6 +23,9 @@ class OpenedModel {
   int64_t positions() const;                                             // it was made for
   const models::Model* checkpoint() const { return checkpoint_.get(); }  // with the graph; nullptr: an ONNX folder
 
+  // Of the folder's config.json. Throws Error.
+  checkpoint::ModelConfig config() const;
+
   const std::optional<ort::ModelFolder>& onnx() const { return onnx_; }
 
   // The model must outlive the engine. Throws Error: options the engine does not have, a context the model was not made

@@ -85,7 +85,7 @@ struct Responder::TextStream {
 };
 
 Responder::Responder(const ModelOptions& options, const GenerationFlags& flags, Input input)
-    : flags_(flags), chunk_(options.chunk) {
+    : flags_(flags), model_options_(options) {
   const auto start = Clock::now();
   const auto folder = model_folder(options.model);
   // What is cheap to check comes before the weights.
@@ -128,16 +128,24 @@ Answer Responder::answer(const Json& messages, const PieceFn& piece, const std::
   const std::string end = tokenizer_->decode(std::span(prompt).last(tail));
   const text::ThinkingSplitter splitter(text::ends_in_open_thinking(end));
   TextStream stream(*tokenizer_, splitter, flags_, piece);
-  return generate(std::move(prompt), &stream, cancel);
+  return generate(place_pictures(std::move(prompt), messages), &stream, cancel);
+}
+
+ImagePrompt Responder::place_pictures(std::vector<int64_t> ids, const Json& messages) {
+  const std::vector<Picture> pictures = pictures_in(messages);
+  if (pictures.empty()) return {.ids = std::move(ids)};
+  const checkpoint::ModelConfig config = model_->config();
+  if (!reader_) reader_.emplace(model_->folder(), config, model_->make_encoder(model_options_), flags_.images);
+  return cli::place_pictures(std::move(ids), pictures, *reader_, *config.image_tokens, *tokenizer_, flags_.images.fps);
 }
 
 Answer Responder::continue_text(std::string_view text, const PieceFn& piece, const std::atomic<bool>* cancel) {
   TextStream stream(*tokenizer_, std::nullopt, flags_, piece);
-  return generate(tokenizer_->encode(text), &stream, cancel);
+  return generate({.ids = tokenizer_->encode(text)}, &stream, cancel);
 }
 
 Answer Responder::continue_ids(std::vector<int64_t> ids, const std::atomic<bool>* cancel) {
-  return generate(std::move(ids), nullptr, cancel);
+  return generate({.ids = std::move(ids)}, nullptr, cancel);
 }
 
 // Brings all but the last few tokens of the prompt into the engine's sequence, a chunk at a time, so that `cancel` is
@@ -146,15 +154,30 @@ bool Responder::prefill(std::span<const int64_t> prompt, Answer& answer, const s
   const auto start = Clock::now();
   const auto size = static_cast<int64_t>(prompt.size());
   bool heard = false;
-  while (!heard && engine_->position() + chunk_ < size) {
-    engine_->forward(prompt.subspan(static_cast<size_t>(engine_->position()), static_cast<size_t>(chunk_)));
+  while (!heard && engine_->position() + model_options_.chunk < size) {
+    engine_->forward(
+        prompt.subspan(static_cast<size_t>(engine_->position()), static_cast<size_t>(model_options_.chunk)));
     heard = cancel != nullptr && cancel->load(std::memory_order_relaxed);
   }
   answer.prefill_seconds += seconds_since(start);
   return !heard;
 }
 
-Answer Responder::generate(std::vector<int64_t> prompt, TextStream* stream, const std::atomic<bool>* cancel) {
+// Tokens alike whose images are, too.
+size_t Responder::common_with_cache(const ImagePrompt& prompt) const {
+  const auto same = std::mismatch(cached_.begin(), cached_.end(), prompt.ids.begin(), prompt.ids.end()).first;
+  auto common = static_cast<size_t>(same - cached_.begin());
+  const size_t images = std::min(cached_hashes_.size(), prompt.hashes.size());
+  for (size_t i = 0; i < images; ++i) {
+    const int64_t first = prompt.images->images()[i].first;
+    if (cached_hashes_[i] == prompt.hashes[i] && cached_images_->images()[i].first == first) continue;
+    return std::min({common, static_cast<size_t>(first), static_cast<size_t>(cached_images_->images()[i].first)});
+  }
+  return common;
+}
+
+Answer Responder::generate(ImagePrompt image_prompt, TextStream* stream, const std::atomic<bool>* cancel) {
+  const std::vector<int64_t>& prompt = image_prompt.ids;
   if (prompt.empty()) throw Error("has no tokens", "the prompt");
   const auto size = static_cast<int64_t>(prompt.size());
   if (size > engine_->context()) {
@@ -168,11 +191,16 @@ Answer Responder::generate(std::vector<int64_t> prompt, TextStream* stream, cons
   answer.seed = sampling.seed;
 
   // The last token of the prompt is always computed: its logits are needed.
-  const auto common = std::mismatch(cached_.begin(), cached_.end(), prompt.begin(), prompt.end() - 1).first;
-  engine_->truncate(common - cached_.begin());
+  engine_->truncate(static_cast<int64_t>(std::min(common_with_cache(image_prompt), prompt.size() - 1)));
+  engine_->set_images(image_prompt.images);
   const int64_t reused = engine_->position();
   // Whatever happens below, the engine's sequence is a beginning of `cached_`.
   cached_ = prompt;
+  cached_images_ = image_prompt.images;
+  cached_hashes_ = image_prompt.hashes;
+  answer.pictures = image_prompt.pictures;
+  answer.image_tokens = image_prompt.image_tokens;
+  answer.image_seconds = image_prompt.image_seconds;
   try {
     if (!prefill(prompt, answer, cancel)) {
       answer.finish = engine::Finish::cancelled;
@@ -210,15 +238,19 @@ Answer Responder::generate(std::vector<int64_t> prompt, TextStream* stream, cons
 }
 
 void print_stats(const Answer& a, const Responder& responder) {
+  const std::string images =
+      a.pictures == 0 ? ""
+                      : fmt::format("images   {}, {} tokens, {:.2f} s\n", a.pictures, a.image_tokens, a.image_seconds);
   fmt::print(stderr,
              "engine   {}, {}, {} thread{}\n"
              "load     {:.2f} s\n"
+             "{}"
              "prefill  {} tokens ({} in the cache already), {:.2f} s, {:.2f} tokens/s\n"
              "decode   {} tokens, {:.2f} s, {:.2f} tokens/s\n"
              "peak     {:.1f} MiB of memory\n"
              "seed     {}\n",
              responder.engine_name(), compute_name(responder.engine().compute()), responder.engine().threads(),
-             responder.engine().threads() == 1 ? "" : "s", responder.load_seconds(), a.prefill_tokens,
+             responder.engine().threads() == 1 ? "" : "s", responder.load_seconds(), images, a.prefill_tokens,
              static_cast<int64_t>(a.prompt_ids.size()) - a.prefill_tokens, a.prefill_seconds,
              per_second(a.prefill_tokens, a.prefill_seconds), a.decode_tokens, a.decode_seconds,
              per_second(a.decode_tokens, a.decode_seconds), static_cast<double>(engine::peak_resident()) / (1 << 20),
@@ -226,13 +258,19 @@ void print_stats(const Answer& a, const Responder& responder) {
 }
 
 Json timings_json(const Answer& a, const Responder& responder) {
-  return {{"load_seconds", responder.load_seconds()},
-          {"prefill_tokens", a.prefill_tokens},
-          {"prefill_seconds", a.prefill_seconds},
-          {"prefill_tokens_per_second", per_second(a.prefill_tokens, a.prefill_seconds)},
-          {"decode_tokens", a.decode_tokens},
-          {"decode_seconds", a.decode_seconds},
-          {"decode_tokens_per_second", per_second(a.decode_tokens, a.decode_seconds)}};
+  Json json = {{"load_seconds", responder.load_seconds()},
+               {"prefill_tokens", a.prefill_tokens},
+               {"prefill_seconds", a.prefill_seconds},
+               {"prefill_tokens_per_second", per_second(a.prefill_tokens, a.prefill_seconds)},
+               {"decode_tokens", a.decode_tokens},
+               {"decode_seconds", a.decode_seconds},
+               {"decode_tokens_per_second", per_second(a.decode_tokens, a.decode_seconds)}};
+  if (a.pictures > 0) {
+    json["pictures"] = a.pictures;
+    json["image_tokens"] = a.image_tokens;
+    json["image_seconds"] = a.image_seconds;
+  }
+  return json;
 }
 
 }  // namespace duan::cli

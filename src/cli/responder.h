@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "cli/answer_printer.h"
 #include "cli/generation_flags.h"
+#include "cli/image_prompt.h"
 #include "cli/opened_model.h"
 #include "engine/generate.h"
 #include "text/chat_template.h"
@@ -24,6 +25,8 @@ struct Answer {
   std::string content, reasoning;        // empty if the prompt was ids
   engine::Finish finish = engine::Finish::length;
   uint64_t seed = 0;
+  int64_t pictures = 0, image_tokens = 0;         // of the prompt
+  double image_seconds = 0;                       // spent on pictures that were not known
   int64_t prefill_tokens = 0, decode_tokens = 0;  // computed: prompt without the cached part; one per step of decoding
   double prefill_seconds = 0, decode_seconds = 0;
 };
@@ -38,9 +41,10 @@ class Responder {
 
   using PieceFn = std::function<void(Part part, std::string_view text)>;
 
-  // The answer to a list of messages. What the model's cache has in common with the rendered conversation is not
-  // computed again. The flag `cancel` ends the answer early, also within the prompt. Throws Error, after which the next
-  // call still works: the conversation does not fit the context, the template refuses it, ...
+  // The answer to a list of messages, whose contents are as check_content demands. What the model's cache has in common
+  // with the rendered conversation is not computed again. The flag `cancel` ends the answer early, also within the
+  // prompt. Throws Error, after which the next call still works: the conversation does not fit the context, the
+  // template refuses it, ...
   Answer answer(const Json& messages, const PieceFn& piece, const std::atomic<bool>* cancel);
   Answer continue_text(std::string_view text, const PieceFn& piece, const std::atomic<bool>* cancel);
   Answer continue_ids(std::vector<int64_t> ids, const std::atomic<bool>* cancel);
@@ -54,11 +58,13 @@ class Responder {
 
  private:
   struct TextStream;
-  Answer generate(std::vector<int64_t> prompt, TextStream* stream, const std::atomic<bool>* cancel);
+  Answer generate(ImagePrompt prompt, TextStream* stream, const std::atomic<bool>* cancel);
+  ImagePrompt place_pictures(std::vector<int64_t> ids, const Json& messages);
+  size_t common_with_cache(const ImagePrompt& prompt) const;  // tokens
   bool prefill(std::span<const int64_t> prompt, Answer& answer, const std::atomic<bool>* cancel);
 
   GenerationFlags flags_;
-  int64_t chunk_;
+  ModelOptions model_options_;
   std::optional<text::Tokenizer> tokenizer_;
   std::optional<text::ChatTemplate> template_;
   std::optional<OpenedModel> model_;  // the engine points into it
@@ -66,7 +72,10 @@ class Responder {
   engine::Sampling sampling_;
   std::vector<int64_t> stop_ids_;
   std::vector<bool> has_token_;
-  std::vector<int64_t> cached_;  // the tokens of the engine's sequence
+  std::optional<ImageReader> reader_;  // from the first picture on
+  std::vector<int64_t> cached_;        // the tokens of the engine's sequence
+  std::shared_ptr<const engine::SequenceImages> cached_images_;
+  std::vector<uint64_t> cached_hashes_;  // of those
   uint64_t seed_offset_ = 0;
   double load_seconds_ = 0;
 };

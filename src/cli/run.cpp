@@ -4,8 +4,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "base/utf8.h"
 #include "cli/commands.h"
+#include "cli/conversation.h"
+#include "cli/image_prompt.h"
 #include "cli/lines.h"
 #include "cli/responder.h"
 #include "cli/terminal.h"
@@ -17,7 +18,7 @@ namespace {
 struct RunOptions {
   ModelOptions model;
   GenerationFlags generation;
-  std::string prompt, file, ids;
+  std::string prompt, file, ids, messages;
   bool raw = false, json = false;
 };
 
@@ -60,7 +61,12 @@ void run(const RunOptions& options) {
   if (input == Input::ids && !options.generation.stop_strings.empty()) {
     throw CLI::ValidationError("--stop", "needs text: with --ids there is --stop-ids");
   }
-  const std::string prompt = input == Input::ids ? "" : prompt_of(options);
+  const ImageOptions& images = options.generation.images;
+  if (input != Input::conversation && (!images.images.empty() || !images.video_frames.empty())) {
+    throw CLI::ValidationError("--image", "needs a chat template: not with --raw or --ids");
+  }
+  const bool prompted = input != Input::ids && options.messages.empty();
+  const std::string prompt = prompted ? prompt_of(options) : "";
   Responder responder(options.model, options.generation, input);
 
   AnswerPrinter printer(AnswerPrinter::style_for_stdout(options.generation.think == "on"));
@@ -75,12 +81,11 @@ void run(const RunOptions& options) {
     } else if (input == Input::text) {
       answer = responder.continue_text(prompt, show, &interrupted());
     } else {
-      Json messages = Json::array();
-      if (const std::string& system = options.generation.system; !system.empty()) {
-        messages.push_back({{"role", "system"}, {"content", utf8::replace_invalid(system)}});
-      }
-      messages.push_back({{"role", "user"}, {"content", utf8::replace_invalid(prompt)}});
-      answer = responder.answer(messages, show, &interrupted());
+      Conversation conversation;
+      if (!options.messages.empty()) conversation.load(options.messages);
+      if (const std::string& system = options.generation.system; !system.empty()) conversation.set_system(system);
+      if (prompted) conversation.add_user(content_with(pictures_of(images), prompt));
+      answer = responder.answer(conversation.messages(), show, &interrupted());
     }
   }
   if (options.json) {
@@ -103,6 +108,11 @@ void add_run(CLI::App& app) {
   auto* prompt =
       command->add_option("prompt,-p,--prompt", options->prompt, "What to answer; what stdin has follows it");
   auto* file = command->add_option("-f,--file", options->file, "Read the prompt from a file")->excludes(prompt);
+  command
+      ->add_option("--messages", options->messages,
+                   "Answer the conversation in a file: {\"messages\": [...]}, images as parts of a content")
+      ->type_name("FILE")
+      ->excludes(prompt, file);
   auto* raw = command->add_flag("--raw", options->raw, "Continue the text as it is, without the chat template");
   command->add_option("--ids", options->ids, "Continue token ids: 1,2,3; prints ids, needs no tokenizer")
       ->excludes(prompt, file, raw);
@@ -114,6 +124,7 @@ void add_run(CLI::App& app) {
       "          duan run Qwen3-1.7B -p \"Summarise this:\" --temp 0.7 --stats "
       "< article.txt\n"
       "          duan run Qwen3-1.7B --think off --json \"one plus one?\"\n"
+      "          duan run Qwen3-VL-2B --image receipt.jpg \"What is the total?\"\n"
       "          duan run demo --raw \"Once upon a time\" -n 50 --stop \".\"\n"
       "Ctrl-C ends the answer early. In a loop that reads lines itself, add </dev/null: a piped stdin is read whole.");
   command->callback([options] { run(*options); });

@@ -17,31 +17,32 @@ SequenceImages::SequenceImages(std::vector<Image> images) : images_(std::move(im
   }
 }
 
-SequenceImages SequenceImages::place(std::span<const int64_t> ids, std::span<const int64_t> pads,
-                                     std::vector<std::shared_ptr<const ImageFeatures>> features) {
-  const auto is_pad = [&](int64_t id) { return std::find(pads.begin(), pads.end(), id) != pads.end(); };
+SequenceImages SequenceImages::place(std::span<const int64_t> ids, std::span<const Kind> kinds) {
   std::vector<Image> images;
+  std::vector<size_t> used(kinds.size(), 0);
   for (size_t at = 0; at < ids.size();) {
-    if (!is_pad(ids[at])) {
+    const auto kind = std::find_if(kinds.begin(), kinds.end(), [&](const Kind& k) { return k.pad == ids[at]; });
+    if (kind == kinds.end()) {
       ++at;
       continue;
     }
     size_t end = at;
     while (end < ids.size() && ids[end] == ids[at]) ++end;
-    if (images.size() < features.size()) {
-      const int64_t tokens = features[images.size()]->tokens(), run = static_cast<int64_t>(end - at);
-      if (run != tokens) {
-        throw Error(
-            fmt::format("image {} has {} tokens, the sequence keeps {} for it", images.size() + 1, tokens, run));
-      }
-      images.push_back({static_cast<int64_t>(at), features[images.size()]});
-    } else {
-      throw Error(fmt::format("the sequence has places for more images than the {} there are", features.size()));
+    size_t& next = used[static_cast<size_t>(kind - kinds.begin())];
+    if (next == kind->features.size()) {
+      throw Error(fmt::format("token {} stands for an image at {}, but there are only {}", ids[at], at, next));
     }
+    const int64_t tokens = kind->features[next]->tokens(), run = static_cast<int64_t>(end - at);
+    if (run != tokens) {
+      throw Error(fmt::format("the image at token {} has {} tokens, the sequence keeps {} for it", at, tokens, run));
+    }
+    images.push_back({static_cast<int64_t>(at), kind->features[next]});
+    ++next;
     at = end;
   }
-  if (images.size() < features.size()) {
-    throw Error(fmt::format("the sequence has {} places for {} images", images.size(), features.size()));
+  for (size_t i = 0; i < kinds.size(); ++i) {
+    if (used[i] == kinds[i].features.size()) continue;
+    throw Error(fmt::format("the sequence has {} places for {} images", used[i], kinds[i].features.size()));
   }
   return SequenceImages(std::move(images));
 }

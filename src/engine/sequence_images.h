@@ -29,11 +29,14 @@ class SequenceImages {
   // Images in the order of their tokens, which must not overlap.
   explicit SequenceImages(std::vector<Image> images);
 
-  // An image for each run of `pad` tokens among the ids, runs of any of the `pads` being apart from their neighbours
-  // of another. Throws Error if there are more or fewer runs than images, or one is not as long as its image has
-  // tokens.
-  static SequenceImages place(std::span<const int64_t> ids, std::span<const int64_t> pads,
-                              std::vector<std::shared_ptr<const ImageFeatures>> features);
+  // What stands where a token is repeated: images where image_pad is, frames of videos where video_pad is.
+  struct Kind {
+    int64_t pad = 0;                                              // the token
+    std::vector<std::shared_ptr<const ImageFeatures>> features;  // in the order of the sequence
+  };
+  // One for each run of its kind's pads among the ids. Throws Error if there are more or fewer runs than features, or
+  // one is not as long as its features have tokens.
+  static SequenceImages place(std::span<const int64_t> ids, std::span<const Kind> kinds);
 
   // (t, h, w) of the token at `index`: text counts on; an image's tokens count from where it begins, by row and by
   // column; what follows is one beyond the largest of them (SPEC.md section 3, M-RoPE).

@@ -141,7 +141,7 @@ std::string differing_image_tensor(const SafetensorsFile& file, const CaseImages
     if (!tensor) return false;
     const std::vector<float> golden = read_floats(*tensor, where);
     std::vector<float> made;
-    for (const auto& image : images) {
+    for (const auto& image : images.images) {
       const std::vector<float>& rows = rows_of(*image);
       made.insert(made.end(), rows.begin(), rows.end());
     }
@@ -151,7 +151,7 @@ std::string differing_image_tensor(const SafetensorsFile& file, const CaseImages
   if (differs(
           "vision_features", [](const auto& image) -> const auto& { return image.embeds; }))
     return "vision_features";
-  for (size_t k = 0; k < images[0]->deepstack.size(); ++k) {
+  for (size_t k = 0; !images.images.empty() && k < images.images[0]->deepstack.size(); ++k) {
     const std::string name = "deepstack." + std::to_string(k);
     if (differs(
             name, [&](const auto& image) -> const auto& { return image.deepstack[k]; }))
@@ -176,7 +176,8 @@ std::string differing_image_tensor(const SafetensorsFile& file, const CaseImages
 
 // Without a graph there are no layers and no nodes to name.
 Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden,
-                    double tolerance, engine::Engine* peer, const CaseImages& images, std::span<const int64_t> pads) {
+                    double tolerance, engine::Engine* peer, const CaseImages& images,
+                    const checkpoint::ImageTokens& pads) {
   const std::string where = golden.string();
   const SafetensorsFile file(golden);
   const auto ids_tensor = file.find("input_ids");
@@ -195,7 +196,9 @@ Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engin
   std::shared_ptr<const engine::SequenceImages> places;
   if (!images.empty()) {
     try {
-      places = std::make_shared<engine::SequenceImages>(engine::SequenceImages::place(ids, pads, images));
+      places = std::make_shared<engine::SequenceImages>(
+          engine::SequenceImages::place(ids, std::array{engine::SequenceImages::Kind{pads.image, images.images},
+                                                        engine::SequenceImages::Kind{pads.video, images.frames}}));
     } catch (const Error& e) {
       throw e.at(where);
     }
@@ -279,8 +282,7 @@ Comparison run_case(const ir::Graph* graph, int64_t vocab, engine::Engine& engin
 
 Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
                    double tolerance, engine::Engine* peer, const CaseImages& images) {
-  std::vector<int64_t> pads;
-  if (const auto& tokens = model.config.image_tokens) pads = {tokens->image, tokens->video};
+  const auto pads = model.config.image_tokens.value_or(checkpoint::ImageTokens{});
   return run_case(&model.graph, model.config.vocab_size, engine, golden, tolerance, peer, images, pads);
 }
 

@@ -28,8 +28,11 @@ struct Comparison {
   std::string first_divergence;  // the first node or golden tensor beyond the tolerance, "" if none
 };
 
-// Pictures of a case, in order: what the tower made of them.
-using CaseImages = std::vector<std::shared_ptr<const engine::ImageFeatures>>;
+// Pictures of a case, each list in order: what the tower made of them.
+struct CaseImages {
+  std::vector<std::shared_ptr<const engine::ImageFeatures>> images, frames;  // frames: pairs of a video's
+  bool empty() const { return images.empty() && frames.empty(); }
+};
 
 // Runs the case from an empty sequence. Layer tensors count as divergent beyond `tolerance`; if logits are, and `peer`
 // is given, both engines run once more and the first node whose values differ by more than the tolerance is named.

@@ -1,0 +1,122 @@
+// Models that see images, as a user runs them.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "base/json.h"
+#include "support/paths.h"
+#include "support/program.h"
+
+namespace duan {
+namespace {
+namespace fs = std::filesystem;
+
+using test::run_duan;
+
+fs::path tiny() { return test::data_dir() / "vl" / "qwen3-vl"; }
+
+// compare on a case with its pictures: the JSON it prints.
+Json compare(const fs::path& model, const fs::path& golden, const std::vector<fs::path>& images,
+             std::vector<std::string> more) {
+  std::vector<std::string> arguments = {"compare", model.string(), golden.string(), "--json", "--tol", "2e-4"};
+  for (const fs::path& image : images) arguments.insert(arguments.end(), {"--image", image.string()});
+  arguments.insert(arguments.end(), more.begin(), more.end());
+  const auto result = run_duan(arguments);
+  EXPECT_EQ(result.exit_code, 0) << golden << result.out << result.err;
+  return parse_json(result.out, "stdout");
+}
+
+// 2e-4 is the bar of vision features and hidden states; logits have one of 5e-4, and are far below both.
+TEST(Image, TinyModelEqualsTransformersInBothEngines) {
+  const Json index = read_json(tiny() / "goldens" / "index.json");
+  for (const auto& [name, entry] : index.at("cases").items()) {
+    std::vector<fs::path> images;
+    for (const Json& file : entry.at("images")) images.push_back(tiny() / file.get<std::string>());
+    const fs::path golden = tiny() / "goldens" / (name + ".safetensors");
+    for (const std::vector<std::string>& how : std::vector<std::vector<std::string>>{
+             {"--engine", "reference"}, {"-t", "1"}, {"-t", "4", "--chunk", "7"}, {"-t", "2", "--chunk", "1"}}) {
+      const Json json = compare(tiny(), golden, images, how);
+      EXPECT_TRUE(json.at("greedy_equal").get<bool>()) << name;
+      EXPECT_TRUE(json.at("first_divergence").is_null()) << name << json.at("first_divergence");
+    }
+  }
+}
+
+TEST(Image, ReferenceModelEqualsTransformersInBothEngines) {
+  DUAN_NEEDS_REFERENCE();
+  const fs::path models = *test::reference_dir() / "golden" / "models";
+  const Json index = read_json(models / "vl_index.json");
+  for (const auto& [name, entry] : index.at("cases").items()) {
+    std::vector<fs::path> images;
+    for (const Json& file : entry.at("images")) images.push_back(models / file.get<std::string>());
+    std::string frames;
+    for (const Json& file : entry.value("video_frames", Json::array())) {
+      frames += (frames.empty() ? "" : ",") + (models / file.get<std::string>()).string();
+    }
+    for (const char* engine : {"reference", "native"}) {
+      std::vector<std::string> how = {"--engine", engine};
+      if (!frames.empty()) how.insert(how.end(), {"--video-frames", frames});
+      const Json json =
+          compare(models / "models" / "qwen3-vl", models / entry.at("file").get<std::string>(), images, how);
+      EXPECT_TRUE(json.at("greedy_equal").get<bool>()) << name;
+      EXPECT_TRUE(json.at("first_divergence").is_null()) << name << json.at("first_divergence");
+    }
+  }
+}
+
+TEST(Image, RunPutsPicturesAndVideosIntoThePromptAsTransformersDoes) {
+  DUAN_NEEDS_REFERENCE();
+  const fs::path models = *test::reference_dir() / "golden" / "models";
+  const Json index = read_json(models / "vl_index.json");
+  for (const auto& [name, entry] : index.at("cases").items()) {
+    // The messages name no files: fill them in, in order.
+    Json messages = entry.at("messages");
+    size_t next = 0;
+    for (Json& message : messages) {
+      if (!message.at("content").is_array()) continue;
+      for (Json& part : message.at("content")) {
+        if (part.at("type") == "image") {
+          part["image"] = (models / entry.at("images").at(next++).get<std::string>()).string();
+        } else if (part.at("type") == "video") {
+          part["video"] = Json::array();
+          for (const Json& file : entry.at("video_frames"))
+            part["video"].push_back((models / file.get<std::string>()).string());
+        }
+      }
+    }
+    const test::TemporaryDir dir;
+    const fs::path file = dir.path() / "messages.json";
+    std::ofstream(file) << to_text({{"messages", messages}});
+    const auto result = run_duan({"run", (models / "models" / "qwen3-vl").string(), "--messages", file.string(),
+                                  "--json", "--greedy", "--ignore-eos", "-n", "32"});
+    ASSERT_EQ(result.exit_code, 0) << name << result.err;
+    const Json json = parse_json(result.out, "stdout");
+    const auto ids = run_duan({"tokenize", (models / "models" / "qwen3-vl").string(), "--jsonl"},
+                              to_text({{"text", entry.at("expanded")}}) + "\n");
+    EXPECT_EQ(json.at("prompt_ids"), parse_json(ids.out, "tokenize").at("ids")) << name;
+  }
+}
+
+std::string error_of(const std::vector<std::string>& arguments) {
+  const auto result = run_duan(arguments);
+  EXPECT_EQ(result.exit_code, 1) << result.out;
+  return result.err;
+}
+
+TEST(Image, WhatCannotBeShownIsRefusedWithTheReason) {
+  const std::string model = tiny().string(), golden = (tiny() / "goldens" / "one.safetensors").string();
+  const std::string square = (tiny() / "square.png").string();
+  EXPECT_EQ(error_of({"compare", model, golden, "--image", square}),
+            "error: " + golden + ": the image at token 3 has 4 tokens, the sequence keeps 10 for it\n");
+  EXPECT_NE(error_of({"compare", model, golden, "--image", golden}).find(golden + ": "), std::string::npos);
+  EXPECT_NE(error_of({"compare", model, golden, "--image", "/nowhere.png"}).find("/nowhere.png"), std::string::npos);
+  const std::string text_model = (test::data_dir() / "models" / "qwen3-tied").string();
+  EXPECT_NE(error_of({"compare", text_model, golden, "--image", square}).find("sees no images"), std::string::npos);
+  EXPECT_NE(error_of({"compare", model, golden, "--image", square, "--min-pixels", "9000", "--max-pixels", "5000"})
+                .find("--min-pixels: 9000 is more than the 5000 of --max-pixels"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace duan

@@ -16,6 +16,8 @@ inline constexpr std::array kCompanionFiles = {"generation_config.json",
                                                "merges.txt",
                                                "chat_template.jinja",
                                                "chat_template.json",
+                                               "preprocessor_config.json",
+                                               "video_preprocessor_config.json",
                                                "LICENSE"};
 
 }  // namespace duan::checkpoint

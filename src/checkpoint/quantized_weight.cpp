@@ -65,7 +65,7 @@ InputScheme input_scheme(const Checkpoint& checkpoint, const std::string& module
 }  // namespace
 
 std::string module_class(const std::string& module) {
-  return module.ends_with("embed_tokens") ? "Embedding" : "Linear";
+  return module.ends_with("embed_tokens") || module.ends_with("pos_embed") ? "Embedding" : "Linear";
 }
 
 bool is_quantized(const Checkpoint& checkpoint, const std::string& module) {

@@ -1,7 +1,6 @@
 #include "cli/opened_model.h"
 
 #include "base/error.h"
-#include "ort/session.h"
 
 namespace duan::cli {
 namespace fs = std::filesystem;
@@ -49,12 +48,13 @@ checkpoint::ModelConfig OpenedModel::config() const {
 }
 
 std::unique_ptr<engine::Engine> OpenedModel::make_engine(const ModelOptions& options) const {
-  if (onnx_) return make_onnx(options);
+  if (onnx_) return ort::make_session(*onnx_, onnx_options(options));
   if (engine_ == "reference") return make_reference(options);
   return engine::make_native(checkpoint_->graph, checkpoint_->checkpoint, engine_options(options));
 }
 
 std::unique_ptr<engine::ImageEncoder> OpenedModel::make_encoder(const ModelOptions& options) const {
+  if (onnx_ && onnx_->images) return ort::make_encoder(*onnx_, onnx_options(options));
   if (checkpoint_ == nullptr || !checkpoint_->vision) {
     throw Error("sees no images", folder_.string(), "choose a Qwen3-VL model");
   }
@@ -88,7 +88,7 @@ int64_t OpenedModel::context_of(const ModelOptions& options) const {
   return options.context > 0 ? options.context : std::min(positions(), kDefaultContext);
 }
 
-std::unique_ptr<engine::Engine> OpenedModel::make_onnx(const ModelOptions& o) const {
+ort::Options OpenedModel::onnx_options(const ModelOptions& o) const {
   if (o.compute == "bf16") {
     throw Error(
         "an ONNX graph states its own precision; of --engine onnx, fp32 asks for exact products with "
@@ -102,7 +102,7 @@ std::unique_ptr<engine::Engine> OpenedModel::make_onnx(const ModelOptions& o) co
   options.chunk = o.chunk;
   options.context = context_of(o);
   if (o.compute == "fp32") options.accuracy_level = 0;
-  return ort::make_session(*onnx_, options);
+  return options;
 }
 
 }  // namespace duan::cli

@@ -8,6 +8,7 @@
 #include "engine/image_encoder.h"
 #include "models/model.h"
 #include "ort/model_folder.h"
+#include "ort/session.h"
 
 namespace duan::cli {
 
@@ -41,7 +42,7 @@ class OpenedModel {
 
  private:
   int64_t context_of(const ModelOptions& options) const;
-  std::unique_ptr<engine::Engine> make_onnx(const ModelOptions& options) const;
+  ort::Options onnx_options(const ModelOptions& options) const;
 
   std::filesystem::path folder_;
   std::string engine_;

@@ -5,8 +5,14 @@
 #include "onnx/lowering.h"
 
 namespace duan::onnx {
+namespace {
 
-// Cosines and sines [n, dim / 2] of the angles of positions f32 [n, 1].
+// Every row sees every other, and none is remembered.
+bool is_full(const ir::Attention& op) { return !op.causal && op.cache == ir::kNoCache; }
+
+}  // namespace
+
+// Cosines and sines [n, dim / 2] of the angles of positions f32 [n, coordinates].
 std::pair<Name, Name> Lowering::cosines_and_sines(const ir::Node& node, const Name& positions) {
   const auto& op = std::get<ir::Angles>(node.op);
   const Frequencies frequencies = rope_frequencies(op.rope, op.dim);
@@ -16,7 +22,12 @@ std::pair<Name, Name> Lowering::cosines_and_sines(const ir::Node& node, const Na
   const std::string_view bytes(reinterpret_cast<const char*>(frequencies.per_pair.data()),
                                frequencies.per_pair.size() * 4);
   const Name per_pair = b_.initializer(name + ".frequencies", f32, {1, pairs}, bytes);
-  const Name product = b_.node("Mul", name, {positions, per_pair});
+  Name of_pairs = positions;
+  if (axis_count(op.rope.axes) > 1) {
+    const Name axes = b_.ints(frequencies.axis_of_pair);
+    of_pairs = b_.node("Gather", name + "/of_pairs", {positions, axes}, {{"axis", int64_t{1}}});
+  }
+  const Name product = b_.node("Mul", name, {of_pairs, per_pair});
   const auto table = [&](const char* function, const std::string& which) {
     Name values = b_.node(function, name + "/" + which, {product});
     if (frequencies.magnitude != 1) {
@@ -30,6 +41,10 @@ std::pair<Name, Name> Lowering::cosines_and_sines(const ir::Node& node, const Na
 void Lowering::lower(const ir::Angles&) {
   if (turns_inside(node_->output)) return;
   const auto [cosines, sines] = cosines_and_sines(*node_, positions(node_->inputs[0]));
+  if (is_table_of_rows(node_->output)) {
+    turns_[node_->output] = {cosines, sines};
+    return;
+  }
   // One for all heads of a row; or, for RotaryEmbedding, a batch of one, so that rows stay rows.
   const Name axis = b_.ints({options_.dialect == Dialect::onnx23 ? 0 : 1});
   const auto rows = [&](const Name& table, const char* which) {
@@ -42,13 +57,22 @@ void Lowering::lower(const ir::Rope&) {
   const ir::Dims& x = dims(node_->output);
   const int64_t heads = x[2].extent, dim = x[3].extent;
   if (turns_inside(node_->inputs[1])) return;  // attention_ort reads what stands before it
+  if (is_table_of_rows(node_->inputs[1])) return out(rope_ort(in(0), heads, dim, node_->inputs[1]));
   out(options_.dialect == Dialect::onnx23 ? rope_onnx23(in(0), heads, dim, node_->inputs[1])
                                           : rope_onnx21(in(0), node_->inputs[1]));
 }
 
-// GroupQueryAttention turns heads whose width is a multiple of 16.
+int64_t Lowering::coordinates(ir::ValueId angles) const {
+  return axis_count(std::get<ir::Angles>(producer(angles)->op).rope.axes);
+}
+
+// GroupQueryAttention turns heads whose width is a multiple of 16, by positions of one coordinate.
 bool Lowering::turns_inside(ir::ValueId angles) const {
-  return options_.dialect == Dialect::ort && dims(angles).back().extent % 16 == 0;
+  return options_.dialect == Dialect::ort && coordinates(angles) == 1 && dims(angles).back().extent % 16 == 0;
+}
+
+bool Lowering::is_table_of_rows(ir::ValueId angles) const {
+  return options_.dialect == Dialect::ort && coordinates(angles) > 1;
 }
 
 // Pairs (j, j + dim/2): first half * cos - second * sin, second * cos + first * sin.
@@ -75,6 +99,18 @@ Name Lowering::rope_onnx23(const Name& x, int64_t heads, int64_t dim, ir::ValueI
   return b_.node("Reshape", name, {turned, b_.ints({-1, heads, dim})});
 }
 
+// ONNX Runtime's operator looks positions up in tables. These have a line for every row, in order: a position of [1]
+// says where that order begins.
+Name Lowering::rope_ort(const Name& x, int64_t heads, int64_t dim, ir::ValueId angles) {
+  const auto& [cosines, sines] = turns_.at(angles);
+  const Name& name = node_->name;
+  const Name rows = b_.node("Reshape", name + "/rows", {x, b_.ints({1, -1, heads * dim})});
+  const Name turned = b_.node("RotaryEmbedding", name + "/turned", {rows, b_.ints({0}), cosines, sines},
+                              {{"num_heads", heads}}, kMicrosoft);
+  b_.describe(turned, float_type_, {1, tokens_ + "/all_rows", heads * dim});
+  return b_.node("Reshape", name, {turned, b_.ints({-1, heads, dim})});
+}
+
 std::string Lowering::kv_name(const char* prefix, const ir::Attention& op, const char* which) const {
   return fmt::format("{}.{}.{}", prefix, op.cache, which);
 }
@@ -91,12 +127,43 @@ void Lowering::lower(const ir::Attention& op) {
   const Heads heads{q[2].extent, k[2].extent, q[3].extent};
   switch (options_.dialect) {
     case Dialect::onnx21:
-      return out(attention_onnx21(op, heads));
+      return out(is_full(op) ? full_attention_onnx21(op, heads) : attention_onnx21(op, heads));
     case Dialect::onnx23:
       return out(attention_onnx23(op, heads));
     case Dialect::ort:
-      return out(attention_ort(op, heads));
+      return out(is_full(op) ? full_attention_ort(op, heads) : attention_ort(op, heads));
   }
+}
+
+// All of a matrix of scores, for every head, lies in memory.
+Name Lowering::full_attention_onnx21(const ir::Attention& op, const Heads& heads) {
+  DUAN_CHECK(heads.q == heads.kv, "{} groups its heads", node_->name);
+  const Name& name = node_->name;
+  const auto by_head = [&](const Name& x, const char* which, const std::vector<int64_t>& order) {
+    const Name apart = b_.node("Reshape", name + "/" + which + "_rows", {x, batch_tokens_and({heads.q, heads.dim})});
+    return b_.node("Transpose", name + "/" + which + "_heads", {apart}, {{"perm", order}});
+  };
+  const Name scale = b_.float_scalar(static_cast<float>(op.scale), float_type_);
+  const Name q = by_head(b_.node("Mul", name + "/q_scaled", {in(0), scale}), "q", {0, 2, 1, 3});
+  const Name k = by_head(in(1), "k", {0, 2, 3, 1}), v = by_head(in(2), "v", {0, 2, 1, 3});
+  const Name scores = b_.node("MatMul", name + "/scores", {q, k});
+  const Name shares = b_.node("Softmax", name + "/shares", {scores}, {{"axis", int64_t{-1}}});
+  const Name mixed = b_.node("MatMul", name + "/mixed", {shares, v});
+  const Name rows = b_.node("Transpose", name + "/mixed_rows", {mixed}, {{"perm", std::vector<int64_t>{0, 2, 1, 3}}});
+  return b_.node("Reshape", name, {rows, b_.ints({-1, heads.q, heads.dim})});
+}
+
+// Without a mask ONNX Runtime goes block by block, and needs no matrix of scores.
+Name Lowering::full_attention_ort(const ir::Attention& op, const Heads& heads) {
+  DUAN_CHECK(heads.q == heads.kv, "{} groups its heads", node_->name);
+  const Name& name = node_->name;
+  const auto rows = [&](size_t i, const char* which) {
+    return b_.node("Reshape", name + "/" + which, {in(i), batch_tokens_and({heads.q * heads.dim})});
+  };
+  const Name mixed = b_.node("MultiHeadAttention", name + "/mixed", {rows(0, "q"), rows(1, "k"), rows(2, "v")},
+                             {{"num_heads", heads.q}, {"scale", static_cast<float>(op.scale)}}, kMicrosoft);
+  b_.describe(mixed, float_type_, {"frames", "frame_patches", heads.q * heads.dim});
+  return b_.node("Reshape", name, {mixed, b_.ints({-1, heads.q, heads.dim})});
 }
 
 // The query heads that share a key head are stacked along the tokens, so that keys and values are never repeated.
@@ -136,9 +203,10 @@ Name Lowering::attention_onnx23(const ir::Attention& op, const Heads& heads) {
     return b_.node("Reshape", name + "/" + which, {in(i), batch_tokens_and({-1})});
   };
   // is_causal would count the query from the first key, whatever the past (opset 23): the mask says it all.
-  std::vector<Name> inputs{tokens(0, "q"), tokens(1, "k"), tokens(2, "v"), allowed(op.causal)};
+  std::vector<Name> inputs{tokens(0, "q"), tokens(1, "k"), tokens(2, "v")};
   std::vector<Name> outputs{name + "/mixed"};
-  if (options_.kv_cache) {
+  if (!is_full(op)) inputs.push_back(allowed(op.causal));
+  if (options_.kv_cache && !is_full(op)) {
     for (const char* which : {"key", "value"}) {
       inputs.push_back(past(op, which));
       outputs.push_back(present(op, which));

@@ -6,12 +6,12 @@
 #include "checkpoint/companion_files.h"
 #include "onnx/genai_config.h"
 #include "onnx/lower.h"
+#include "onnx/names.h"
 
 namespace duan::onnx {
 namespace {
 namespace fs = std::filesystem;
 
-constexpr const char* kModelFile = "model.onnx";
 constexpr const char* kDataFile = "model.onnx.data";
 constexpr uint64_t kMaxProto = (uint64_t{1} << 31) - 1;  // protobuf's limit for one message
 
@@ -31,7 +31,7 @@ void check_replaceable(const fs::path& folder) {
                   "choose another folder");
     }
   }
-  if (!is_there(folder / kModelFile)) {
+  if (!is_there(folder / kModelFile) && !is_there(folder / kDecoderFile)) {
     throw Error("is not empty and holds no model.onnx; it is not replaced", folder.string(), "choose another folder");
   }
 }
@@ -53,11 +53,11 @@ class FolderWriter {
     write(source.filename().c_str(), {reinterpret_cast<const char*>(bytes.data()), bytes.size()});
   }
 
-  void write_data(const Model& model, uint64_t bytes, const Progress& progress) {
-    AtomicFile file(folder_.path() / kDataFile, bytes);
-    write_external(model, file, bytes, progress);
+  void write_data(const ExternalData& data, const Progress& progress) {
+    AtomicFile file(folder_.path() / kDataFile, data.bytes());
+    data.write(file, progress);
     file.commit();
-    files.push_back({kDataFile, bytes});
+    files.push_back({kDataFile, data.bytes()});
   }
 
   void commit() { folder_.commit(); }
@@ -75,6 +75,25 @@ class FolderWriter {
   AtomicFolder folder_;
 };
 
+struct Graphs {
+  std::vector<const char*> files;
+  std::vector<Model> models;
+};
+
+Graphs lower_all(const models::Model& model, const Options& options) {
+  Graphs graphs;
+  const auto add = [&](const char* file, Model onnx) {
+    graphs.files.push_back(file);
+    graphs.models.push_back(std::move(onnx));
+  };
+  add(model.vision ? kDecoderFile : kModelFile, lower(model.graph, model.checkpoint, options));
+  if (model.vision) {
+    add(kEmbeddingFile, lower_embedding(model.graph, model.checkpoint, options));
+    add(kTowerFile, lower_tower(*model.vision, model.config, model.checkpoint, options));
+  }
+  return graphs;
+}
+
 }  // namespace
 
 Export export_model(const models::Model& model, const fs::path& folder, const Options& options, bool overwrite,
@@ -85,6 +104,10 @@ Export export_model(const models::Model& model, const fs::path& folder, const Op
   if (options.context > trained) {
     throw Error(fmt::format("{} positions, the model was made for {}", options.context, trained), "--context");
   }
+  if (options.context != 0 && model.vision) {
+    throw Error("the graphs of a model that sees images have no table of positions that would end there", "--context",
+                "leave it out");
+  }
   if (options.context == 0) result.options.context = trained;
   std::error_code ignored;
   if (is_there(folder) && fs::equivalent(folder, model.folder, ignored)) {
@@ -92,19 +115,24 @@ Export export_model(const models::Model& model, const fs::path& folder, const Op
   }
   if (overwrite) check_replaceable(folder);
 
-  Model onnx = lower(model.graph, model.checkpoint, result.options);
-  const uint64_t data_bytes = place_external(onnx, kDataFile);
-  result.nodes = static_cast<size_t>(onnx.proto.graph().node_size());
-  DUAN_CHECK(onnx.proto.ByteSizeLong() <= kMaxProto, "model.onnx would have {} bytes", onnx.proto.ByteSizeLong());
+  Graphs graphs = lower_all(model, result.options);
+  const ExternalData data(graphs.models, kDataFile);
+  for (const Model& onnx : graphs.models) {
+    result.nodes += static_cast<size_t>(onnx.proto.graph().node_size());
+    DUAN_CHECK(onnx.proto.ByteSizeLong() <= kMaxProto, "a graph would have {} bytes", onnx.proto.ByteSizeLong());
+  }
 
   FolderWriter writer(folder, overwrite);
   try {
-    if (data_bytes > 0) writer.write_data(onnx, data_bytes, progress);
-    writer.write(kModelFile, onnx.proto.SerializeAsString());
-    if (options.kv_cache) {
+    if (data.bytes() > 0) writer.write_data(data, progress);
+    for (size_t i = 0; i < graphs.models.size(); ++i) {
+      writer.write(graphs.files[i], graphs.models[i].proto.SerializeAsString());
+    }
+    if (options.kv_cache && !model.vision) {
       const checkpoint::GenerationConfig generation = checkpoint::read_generation_config(model.folder);
-      writer.write("genai_config.json",
-                   to_text(genai_config(model.config, generation, result.options, onnx.int8_products), 2) + "\n");
+      writer.write(
+          "genai_config.json",
+          to_text(genai_config(model.config, generation, result.options, graphs.models[0].int8_products), 2) + "\n");
     }
     writer.copy(model.folder / "config.json");
     for (const char* name : checkpoint::kCompanionFiles) {

@@ -1,9 +1,13 @@
-// Large tensors live in one file beside model.onnx, each at a multiple of 4096 bytes: a reader can map them. Those
-// below 64 KiB stand behind the others, at multiples of 64 bytes: pages for each would be mostly padding.
+// Large tensors live in one file beside the model, each at a multiple of 4096 bytes: a reader can map them. Those
+// below 64 KiB stand behind the others, at multiples of 64 bytes: pages for each would be mostly padding. Models that
+// belong together share the file, and in it what has the same name, type and shape in several of them: a matrix that
+// both embeds tokens and turns hidden states into logits is there once.
 #pragma once
 
 #include <functional>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "base/atomic_file.h"
 #include "onnx/model.h"
@@ -15,11 +19,24 @@ inline constexpr uint64_t kPageBytes = 4096, kSmallBytes = uint64_t{64} * 1024, 
 // Called with the bytes written so far and in total.
 using Progress = std::function<void(uint64_t done, uint64_t total)>;
 
-// Gives every external tensor its place in the file `location` (a plain name), in this order in the model from now on,
-// and records it there. Returns the size of the file.
-uint64_t place_external(Model& model, const std::string& location);
+class ExternalData {
+ public:
+  // Gives every external tensor of the models its place in the file `location` (a plain name), and records it in them.
+  // They must outlive this.
+  ExternalData(std::span<Model> models, const std::string& location);
 
-// Writes the tensors to their places.
-void write_external(const Model& model, AtomicFile& file, uint64_t total, const Progress& progress);
+  uint64_t bytes() const { return bytes_; }  // of the file
+
+  // Writes the tensors to their places.
+  void write(AtomicFile& file, const Progress& progress) const;
+
+ private:
+  struct Placed {
+    const ExternalTensor* tensor;
+    std::string name;
+  };
+  std::vector<Placed> placed_;  // in the order of their places
+  uint64_t bytes_ = 0;
+};
 
 }  // namespace duan::onnx

@@ -20,15 +20,45 @@ void Lowering::declare_inputs() {
     if (std::holds_alternative<ir::Embed>(node.op)) ids_ = node.inputs[0];
     if (std::holds_alternative<ir::Angles>(node.op)) positions_ = node.inputs[0];
   }
-  for (const ir::ValueId id : graph_.inputs) {
-    DUAN_CHECK(id == ids_ || id == positions_, "input {} is neither ids nor positions", graph_.value(id).name);
-  }
+  if (part_ == Part::tower) return declare_tower_inputs();
   DUAN_CHECK(ids_ >= 0, "graph {} embeds no ids", graph_.name);
+  if (part_ == Part::decoder) return declare_decoder_inputs();
+  tokens_ = graph_.value(ids_).name;
+  b_.input(tokens_, kI64, {kBatch, kTokens});
+}
 
-  b_.input(graph_.value(ids_).name, kI64, {kBatch, kTokens});
+void Lowering::declare_decoder_inputs() {
+  std::vector<ir::ValueId> deepstack;
+  int64_t width = 0;  // of the rows of a decoder that sees images
+  for (const ir::Node& node : graph_.nodes) {
+    if (std::holds_alternative<ir::PutRows>(node.op)) width = dims(node.output).back().extent;
+  }
+  for (const ir::ValueId id : graph_.inputs) {
+    const std::string& name = graph_.value(id).name;
+    if (name.starts_with(ir::kDeepstackEmbeds)) {
+      deepstack.push_back(id);
+    } else {
+      DUAN_CHECK(id == ids_ || id == positions_ || name == ir::kImageMask || name == ir::kImageEmbeds,
+                 "input {} is no decoder's", name);
+    }
+  }
+  if (sees_images_) {
+    tokens_ = kInputsEmbeds;
+    b_.input(tokens_, kF32, {kBatch, kTokens, width});
+  } else {
+    tokens_ = graph_.value(ids_).name;
+    b_.input(tokens_, kI64, {kBatch, kTokens});
+  }
   b_.input(kMask, kI64, {kBatch, total_symbol()});
-  if (positions_ >= 0 && options_.kv_cache && options_.dialect != Dialect::ort) {
+  if (sees_images_) {
+    b_.input(graph_.value(positions_).name, kI64, {dims(positions_).back().extent, kBatch, kTokens});
+  } else if (positions_ >= 0 && options_.kv_cache && options_.dialect != Dialect::ort) {
     b_.input(graph_.value(positions_).name, kI64, {kBatch, kTokens});
+  }
+  for (const ir::ValueId id : deepstack) {
+    const std::string& name = graph_.value(id).name;
+    b_.input(name, kF32, {kBatch, kTokens, width});
+    names_[static_cast<size_t>(id)] = flat_rows(name, width);
   }
   for (const ir::Node& node : graph_.nodes) {
     const auto* op = std::get_if<ir::Attention>(&node.op);
@@ -46,6 +76,29 @@ void Lowering::declare_inputs() {
 }
 
 void Lowering::declare_outputs() {
+  const auto as_f32 = [&](const Name& x, const Name& name) {
+    b_.node("Cast", name, {x}, {{"to", int64_t{kF32}}});  // of f32, nothing
+  };
+  if (part_ == Part::decoder) return declare_logits();
+  if (part_ == Part::tower) {
+    for (size_t i = 0; i < graph_.outputs.size(); ++i) {
+      const ir::ValueId id = graph_.outputs[i];
+      const Name name = i == 0 ? kImageFeatures : fmt::format("{}{}", kDeepstackFeatures, i - 1);
+      as_f32(names_[static_cast<size_t>(id)], name);
+      b_.output(name, kF32, {"image_tokens", dims(id).back().extent});
+    }
+    return;
+  }
+  for (const ir::Node& node : graph_.nodes) {
+    if (!std::holds_alternative<ir::Embed>(node.op)) continue;
+    const Name rows = Name(kInputsEmbeds) + "/f32";
+    as_f32(names_[static_cast<size_t>(node.output)], rows);
+    b_.node("Reshape", kInputsEmbeds, {rows, batch_tokens_and({-1})});
+    b_.output(kInputsEmbeds, kF32, {kBatch, kTokens, dims(node.output).back().extent});
+  }
+}
+
+void Lowering::declare_logits() {
   DUAN_CHECK(graph_.outputs.size() == 1, "graph {} has {} outputs, expected logits", graph_.name,
              graph_.outputs.size());
   const ir::ValueId id = graph_.outputs[0];
@@ -71,15 +124,24 @@ Name Lowering::flat_ids(ir::ValueId ids) {
   return b_.has(name) ? name : b_.node("Reshape", name, {input, b_.ints({-1})});
 }
 
+Name Lowering::flat_rows(const Name& input, int64_t width) {
+  const Name rows = b_.node("Reshape", input + "/rows", {input, b_.ints({-1, width})});
+  return to_activation(rows + "_f16", rows);
+}
+
 Name Lowering::positions(ir::ValueId id) {
   const Name input = graph_.value(id).name, name = input + "/rows";
   if (b_.has(name)) return name;
+  if (sees_images_) {  // [coordinates, batch, tokens]
+    const Name floats = b_.node("Cast", input + "/f32", {input}, {{"to", int64_t{kF32}}});
+    const Name flat = b_.node("Reshape", input + "/flat", {floats, b_.ints({dims(id).back().extent, -1})});
+    return b_.node("Transpose", name, {flat}, {{"perm", std::vector<int64_t>{1, 0}}});
+  }
   if (!b_.has(input)) {  // no input of the ONNX graph: the first visible token is at 0
     const Name count = b_.node("CumSum", input + "/count", {kMask, b_.int_scalar(1)});
     const Name from_zero = b_.node("Sub", input + "/from_zero", {count, b_.int_scalar(1)});
     const Name of_all = b_.node("Max", input + "/of_all", {from_zero, b_.int_scalar(0)});
-    const Name tokens =
-        b_.node("Shape", input + "/tokens", {graph_.value(ids_).name}, {{"start", int64_t{1}}, {"end", int64_t{2}}});
+    const Name tokens = b_.node("Shape", input + "/tokens", {tokens_}, {{"start", int64_t{1}}, {"end", int64_t{2}}});
     b_.node("Slice", input,
             {of_all, b_.node("Neg", input + "/start", {tokens}), b_.ints({std::numeric_limits<int64_t>::max()}),
              b_.ints({1})});
@@ -89,20 +151,18 @@ Name Lowering::positions(ir::ValueId id) {
 }
 
 Name Lowering::batch_tokens_and(const std::vector<int64_t>& rest) {
-  const Name& ids = graph_.value(ids_).name;
-  const Name name = fmt::format("{}/shape_{}", ids, fmt::join(rest, "_"));
+  const Name name = fmt::format("{}/shape_{}", tokens_, fmt::join(rest, "_"));
   if (b_.has(name)) return name;
-  const Name shape = ids + "/shape";
-  if (!b_.has(shape)) b_.node("Shape", shape, {ids});
+  const Name shape = tokens_ + "/shape";  // a tower has made it of its grid: frames and patches of one
+  if (!b_.has(shape)) b_.node("Shape", shape, {tokens_}, {{"start", int64_t{0}}, {"end", int64_t{2}}});
   return b_.node("Concat", name, {shape, b_.ints(rest)}, {{"axis", int64_t{0}}});
 }
 
 Name Lowering::batch_and(const std::vector<int64_t>& rest) {
-  const Name& ids = graph_.value(ids_).name;
-  const Name name = fmt::format("{}/batch_{}", ids, fmt::join(rest, "_"));
+  const Name name = fmt::format("{}/batch_{}", tokens_, fmt::join(rest, "_"));
   if (b_.has(name)) return name;
-  const Name batch = ids + "/batch";
-  if (!b_.has(batch)) b_.node("Shape", batch, {ids}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
+  const Name batch = tokens_ + "/batch";
+  if (!b_.has(batch)) b_.node("Shape", batch, {tokens_}, {{"start", int64_t{0}}, {"end", int64_t{1}}});
   return b_.node("Concat", name, {batch, b_.ints(rest)}, {{"axis", int64_t{0}}});
 }
 
@@ -112,9 +172,9 @@ Name Lowering::allowed(bool causal) {
   const Name base = std::string(kMask) + (causal ? "/causal" : "/all");
   const Name name = base + "/allowed";
   if (b_.has(name)) return name;
-  const Name& ids = graph_.value(ids_).name;
   const std::vector<Attr> second{{"start", int64_t{1}}, {"end", int64_t{2}}};
-  const Name tokens = b_.node("Squeeze", base + "/tokens", {b_.node("Shape", base + "/tokens_shape", {ids}, second)});
+  const Name tokens =
+      b_.node("Squeeze", base + "/tokens", {b_.node("Shape", base + "/tokens_shape", {tokens_}, second)});
   const Name total = b_.node("Squeeze", base + "/total", {b_.node("Shape", base + "/total_shape", {kMask}, second)});
   const Name past = b_.node("Sub", base + "/past", {total, tokens});
   const Name one = b_.int_scalar(1);

@@ -13,14 +13,16 @@ Name Lowering::dense(ir::WeightId id) {
   // What is quantized is a matrix or an embedding, which come not here; the checkpoint refuses all else.
   const auto* dense = std::get_if<Dense>(&weight.format);
   DUAN_CHECK(dense != nullptr, "{} is stored as {}", info.name, format_name(weight.format));
+  Shape shape = info.shape;  // of a convolution's kernel, that of the matrix it is
+  if (shape.size() > 2) shape = {shape[0], *element_count(shape) / shape[0]};
   if (keeps_dtypes_) {
     const std::span<const std::byte> bytes(dense->data, weight.bytes());
     return b_.initializer(
-        info.name, element_type(dense->dtype), info.shape, bytes.size(),
+        info.name, element_type(dense->dtype), shape, bytes.size(),
         [bytes, &checkpoint = checkpoint_](const ByteSink& sink) { stream_stored(bytes, checkpoint, sink); });
   }
-  const uint64_t bytes = static_cast<uint64_t>(*element_count(info.shape)) * element_bytes(float_type_);
-  return b_.initializer(info.name, float_type_, info.shape, bytes,
+  const uint64_t bytes = static_cast<uint64_t>(*element_count(shape)) * element_bytes(float_type_);
+  return b_.initializer(info.name, float_type_, shape, bytes,
                         [weight, &checkpoint = checkpoint_, precision = options_.precision](const ByteSink& sink) {
                           stream_dense(weight, precision, checkpoint, sink);
                         });
@@ -83,7 +85,7 @@ Name Lowering::last_tokens(const Name& x) {
 void Lowering::lower(const ir::Linear& op) {
   const ir::WeightInfo& info = graph_.weight(op.weight);
   const Weight stored = checkpoint_.weight(info.name, info.shape);
-  const Name x = is_output(node_->output) ? last_tokens(in(0)) : in(0);
+  const Name x = part_ == Part::decoder && is_output(node_->output) ? last_tokens(in(0)) : in(0);
   const auto quantized = [&](const auto& format) {
     Name y = to_activation(node_->name + "/f16", product(to_f32(x), stored, format));
     if (op.bias) y = with_bias(y, *op.bias);

@@ -26,19 +26,37 @@ std::optional<Dialect> dialect_from_name(std::string_view name) {
 }
 
 Model lower(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options) {
-  return Lowering(graph, checkpoint, options).run();
+  return Lowering(graph, Part::decoder, checkpoint, options).run();
 }
 
-Lowering::Lowering(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options)
+Model lower_embedding(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options) {
+  return Lowering(graph, Part::embedding, checkpoint, options).run();
+}
+
+Model lower_tower(const ir::Graph& graph, const checkpoint::ModelConfig& config,
+                  const checkpoint::Checkpoint& checkpoint, const Options& options) {
+  return Lowering(graph, Part::tower, checkpoint, options, &config).run();
+}
+
+Lowering::Lowering(const ir::Graph& graph, Part part, const checkpoint::Checkpoint& checkpoint, const Options& options,
+                   const checkpoint::ModelConfig* of_tower)
     : graph_(graph),
+      part_(part),
       checkpoint_(checkpoint),
       options_(options),
+      tower_(of_tower == nullptr ? nullptr : &*of_tower->vision),
       float_type_(options.precision == Precision::fp16 ? pb::TensorProto::FLOAT16 : pb::TensorProto::FLOAT),
       names_(graph.values.size()) {
   for (const ir::WeightInfo& info : graph.weights) {
     const bool quantized = !std::holds_alternative<Dense>(checkpoint.weight(info.name, info.shape).format);
     keeps_dtypes_ = keeps_dtypes_ || (quantized && options.precision == Precision::fp32);
   }
+  // A tower is not quantized itself, but the model it belongs to may be.
+  if (of_tower != nullptr) keeps_dtypes_ = of_tower->quantization && options.precision == Precision::fp32;
+  for (const ir::Node& node : graph.nodes) {
+    sees_images_ = sees_images_ || std::holds_alternative<ir::PutRows>(node.op);
+  }
+  DUAN_CHECK((part == Part::tower) == (of_tower != nullptr), "a tower and its configuration come together");
   DUAN_CHECK(options.dialect != Dialect::ort || options.context > 0, "dialect ort needs the length of its tables");
 }
 
@@ -47,6 +65,8 @@ Model Lowering::run() {
   declare_inputs();
   for (const ir::Node& node : graph_.nodes) {
     node_ = &node;
+    const bool embeds = std::holds_alternative<ir::Embed>(node.op);
+    if (part_ == Part::embedding ? !embeds : embeds && sees_images_) continue;
     std::visit([this](const auto& op) { lower(op); }, node.op);
   }
   declare_outputs();
@@ -134,13 +154,14 @@ void Lowering::lower(const ir::MergeRows&) {
 }
 
 void Lowering::lower(const ir::BlendRows& op) {
-  const Name rows = b_.node("Gather", node_->name + "/rows", {weight(op.weight), in(0)});  // [n, count, width]
+  const Name found = b_.node("Gather", node_->name + "/rows", {dense(op.weight), in(0)});  // [n, count, width]
+  const Name rows = as_activation(found, op.weight);
   const Name shares = b_.node("Unsqueeze", node_->name + "/shares", {in(1), b_.ints({-1})});
   const Name parts = b_.node("Mul", node_->name + "/parts", {rows, shares});
   out(b_.node("ReduceSum", node_->name, {parts, b_.ints({1})}, {{"keepdims", int64_t{0}}}));
 }
 
-// The decoder of a model that sees images is exported from behind it: its rows are put in place by whoever runs it.
-void Lowering::lower(const ir::PutRows&) { DUAN_CHECK(false, "{} has no ONNX form", node_->name); }
+// The decoder of a model that sees images starts behind it: rows are put in place by whoever runs the graph.
+void Lowering::lower(const ir::PutRows&) { out(flat_rows(kInputsEmbeds, dims(node_->output).back().extent)); }
 
 }  // namespace duan::onnx

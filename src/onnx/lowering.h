@@ -10,6 +10,7 @@
 
 #include "onnx/builder.h"
 #include "onnx/lower.h"
+#include "onnx/names.h"
 #include "onnx/quantized_weights.h"
 #include "tensor/angles.h"
 
@@ -21,9 +22,18 @@ inline constexpr const char* kTokens = "sequence_length";
 inline constexpr const char* kPast = "past_sequence_length";
 inline constexpr const char* kTotal = "total_sequence_length";
 
+// What one ONNX graph is made of.
+enum class Part {
+  decoder,    // the graph, or if it sees images what stands behind its embeddings
+  embedding,  // what stands before that
+  tower,      // all of a vision tower
+};
+
 class Lowering {
  public:
-  Lowering(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint, const Options& options);
+  // `of_tower`: the configuration of the model whose tower it is, for that part alone.
+  Lowering(const ir::Graph& graph, Part part, const checkpoint::Checkpoint& checkpoint, const Options& options,
+           const checkpoint::ModelConfig* of_tower = nullptr);
   Model run();
 
  private:
@@ -54,12 +64,18 @@ class Lowering {
   Name attention_ort(const ir::Attention& op, const Heads& heads);
   Name rope_onnx21(const Name& x, ir::ValueId angles);
   Name rope_onnx23(const Name& x, int64_t heads, int64_t dim, ir::ValueId angles);
+  Name rope_ort(const Name& x, int64_t heads, int64_t dim, ir::ValueId angles);
+  Name full_attention_onnx21(const ir::Attention& op, const Heads& heads);
+  Name full_attention_ort(const ir::Attention& op, const Heads& heads);
   // k or v [batch, kv_heads, tokens, head_dim] behind the past: the present, which is an output.
   Name with_past(const Name& x, const ir::Attention& op, const char* which);
   Name past(const ir::Attention& op, const char* which) const;
   Name present(const ir::Attention& op, const char* which) const;
   std::string kv_name(const char* prefix, const ir::Attention& op, const char* which) const;
   std::pair<Name, Name> cosines_and_sines(const ir::Node& node, const Name& positions);
+  int64_t coordinates(ir::ValueId angles) const;  // of the positions the angles are of
+  // Whether turns_ holds tables [n, dim / 2], for ONNX Runtime's own operator.
+  bool is_table_of_rows(ir::ValueId angles) const;
   // Whether q and k are turned inside the attention operator, not by nodes of their own.
   bool turns_inside(ir::ValueId angles) const;
   // What turns q and k, for an operator that does it inside: the angles, or nothing if neither is turned.
@@ -67,9 +83,12 @@ class Lowering {
 
   // inputs.cpp: the graph's inputs and what is computed from them once.
   void declare_inputs();
+  void declare_decoder_inputs();
   void declare_outputs();
+  void declare_logits();
   Name flat_ids(ir::ValueId ids);                              // [batch * tokens]
-  Name positions(ir::ValueId id);                              // f32 [batch * tokens, 1]
+  Name flat_rows(const Name& input, int64_t width);            // of f32 [batch, tokens, width], as activations
+  Name positions(ir::ValueId id);                              // f32 [batch * tokens, coordinates]
   Name batch_tokens_and(const std::vector<int64_t>& rest);     // i64 [2 + rest]: batch, tokens, rest
   Name batch_and(const std::vector<int64_t>& rest);            // i64 [1 + rest]
   Name allowed(bool causal);                                   // bool [batch, 1, tokens, total]
@@ -77,6 +96,13 @@ class Lowering {
   Name lengths();                                              // i32 [batch]: visible tokens less one
   Name total_length();                                         // i32 []
   std::pair<Name, Name> rotary_tables(ir::ValueId angles);     // [context, head_dim / 2] each
+
+  // grid.cpp: the inputs of a vision tower, computed from image_grid_thw.
+  void declare_tower_inputs();
+  // i64 [patches], in block-major order: where each patch stands, of the grid's axis 1 (y) or 2 (x).
+  Name patch_coordinate(int axis);
+  // Of that axis, for each patch: the two rows or columns of the table it lies between, i64 and f32 [patches, 2].
+  std::pair<Name, Name> between_entries(int axis);
 
   // linear.cpp
   Name weight(ir::WeightId id);                            // a dense weight in the type of activations
@@ -112,8 +138,10 @@ class Lowering {
   std::string total_symbol() const { return options_.kv_cache ? kTotal : kTokens; }
 
   const ir::Graph& graph_;
+  Part part_;
   const checkpoint::Checkpoint& checkpoint_;
   Options options_;
+  const checkpoint::VisionConfig* tower_;
   int32_t float_type_;  // of activations
   Builder b_;
   std::vector<Name> names_;                             // by ValueId
@@ -121,7 +149,9 @@ class Lowering {
   const ir::Node* node_ = nullptr;
   bool int8_products_ = false;
   bool keeps_dtypes_ = false;  // of dense weights: in quantized models of fp32 activations
+  bool sees_images_ = false;   // the graph does, of which this is a part
   ir::ValueId ids_ = -1, positions_ = -1;
+  Name tokens_;  // the input whose first dimensions are batch and tokens
 };
 
 }  // namespace duan::onnx

@@ -23,8 +23,8 @@ struct ExternalTensor {
 
 struct Model {
   pb::ModelProto proto;
-  std::vector<ExternalTensor> external;  // in the order they are written
-  bool int8_products = false;            // are there products of int8 weights with rounded inputs?
+  std::vector<ExternalTensor> external;
+  bool int8_products = false;  // are there products of int8 weights with rounded inputs?
 };
 
 }  // namespace duan::onnx

@@ -2,6 +2,7 @@
 
 #include "base/error.h"
 #include "checkpoint/token_ids.h"
+#include "onnx/names.h"
 
 namespace duan::ort {
 namespace {
@@ -9,7 +10,6 @@ namespace fs = std::filesystem;
 
 constexpr JsonLimits kLimits{.max_bytes = 4u << 20, .max_depth = 64};
 constexpr const char* kGenAiConfig = "genai_config.json";
-constexpr const char* kModelFile = "model.onnx";
 constexpr int64_t kMaxContext = int64_t{1} << 40;
 constexpr std::string_view kLayer = "%d";
 
@@ -81,6 +81,20 @@ ModelFolder from_genai_config(const fs::path& folder) {
   return result;
 }
 
+ImageGraphs image_graphs(const fs::path& folder, const checkpoint::ModelConfig& config) {
+  if (!config.vision) {
+    throw Error(fmt::format("has no vision tower, {} beside it is of a model that has one", onnx::kDecoderFile),
+                (folder / "config.json").string());
+  }
+  ImageGraphs graphs{folder / onnx::kEmbeddingFile, folder / onnx::kTowerFile, *config.vision};
+  for (const fs::path& file : {graphs.embedding, graphs.tower}) {
+    if (is_there(file)) continue;
+    throw Error(fmt::format("is not there, which {} needs", onnx::kDecoderFile), file.string(),
+                "duan export MODEL -o DIR writes them all");
+  }
+  return graphs;
+}
+
 }  // namespace
 
 std::string layer_name(const std::string& pattern, int64_t layer) {
@@ -89,19 +103,22 @@ std::string layer_name(const std::string& pattern, int64_t layer) {
 }
 
 bool holds_onnx_model(const fs::path& folder) {
-  return is_there(folder / kGenAiConfig) || is_there(folder / kModelFile);
+  return is_there(folder / kGenAiConfig) || is_there(folder / onnx::kModelFile) ||
+         is_there(folder / onnx::kDecoderFile);
 }
 
 ModelFolder ModelFolder::open(const fs::path& folder) {
   if (is_there(folder / kGenAiConfig)) return from_genai_config(folder);
-  if (!is_there(folder / kModelFile)) {
+  const bool sees_images = is_there(folder / onnx::kDecoderFile);
+  if (!sees_images && !is_there(folder / onnx::kModelFile)) {
     throw Error("holds no ONNX model: neither genai_config.json nor model.onnx", folder.string(),
                 "duan export MODEL -o DIR makes one");
   }
   const checkpoint::ModelConfig config = checkpoint::read_config(folder);
   ModelFolder result;
   result.folder = folder;
-  result.file = folder / kModelFile;
+  result.file = folder / (sees_images ? onnx::kDecoderFile : onnx::kModelFile);
+  if (sees_images) result.images = image_graphs(folder, config);
   result.vocab_size = config.vocab_size;
   result.context = config.max_position_embeddings;
   result.kv_heads = config.num_key_value_heads;

@@ -1,68 +1,24 @@
 #include "ort/session.h"
 
 #include <onnxruntime_cxx_api.h>
-#include <onnxruntime_session_options_config_keys.h>
 
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
-#include "base/cpu.h"
 #include "base/error.h"
 #include "engine/checks.h"
 #include "onnx/verify.h"
 #include "ort/cache.h"
+#include "ort/image_inputs.h"
 #include "ort/library.h"
+#include "ort/runtime.h"
 #include "tensor/dtype.h"
 
 namespace duan::ort {
 namespace {
 
 constexpr int64_t kLogitsBytes = int64_t{64} << 20;  // of the rows forward_all asks for at once
-constexpr int32_t kFloat16 = 10;                     // TensorProto.DataType
-
-// What ONNX Runtime throws, as an error about the file.
-template <typename Ask>
-auto asked(const std::filesystem::path& file, const Ask& ask) {
-  try {
-    return ask();
-  } catch (const Ort::Exception& e) {
-    throw Error("ONNX Runtime: " + printable(e.what(), 400), file.string());
-  } catch (const Error& e) {
-    throw e.at(file.string());
-  }
-}
-
-// Its log would go to stderr; what matters comes as an exception.
-Ort::Env& environment() {
-  static Ort::Env env(ORT_LOGGING_LEVEL_FATAL, "duan");
-  return env;
-}
-
-Ort::SessionOptions session_options(const ModelFolder& folder, const onnx::ModelFacts& facts, const Options& options,
-                                    int threads) {
-  Ort::SessionOptions result;
-  result.SetIntraOpNumThreads(threads);
-  result.SetInterOpNumThreads(1);
-  result.SetGraphOptimizationLevel(ORT_ENABLE_ALL);
-  result.AddConfigEntry(kOrtSessionOptionsModelExternalInitializersFileFolderPath,
-                        std::filesystem::absolute(folder.folder).c_str());
-  // Without it, x86 processors that lack VNNI add pairs of int8 products in 16 bits, which saturate. Elsewhere it does
-  // nothing. Where nothing is rounded it would only convert weights, and ONNX Runtime 1.31 fails at some of those.
-  if (facts.rounds_activations) result.AddConfigEntry(kOrtSessionOptionsAvx2PrecisionMode, "1");
-  if (options.accuracy_level) {
-    result.AddConfigEntry(kOrtSessionOptionsQDQMatMulNBitsAccuracyLevel,
-                          std::to_string(*options.accuracy_level).c_str());
-  }
-  return result;
-}
-
-// From the bytes that were verified, so that a file swapped in between is not read.
-Ort::Session open_session(const onnx::VerifiedModel& model, const Ort::SessionOptions& options) {
-  Ort::Session session(environment(), model.bytes().data(), model.bytes().size(), options);
-  model.check_unchanged();
-  return session;
-}
 
 class Session final : public engine::Engine {
  public:
@@ -73,11 +29,13 @@ class Session final : public engine::Engine {
         vocab_(folder.vocab_size),
         context_(options.context),
         chunk_(std::max<int64_t>(options.chunk, 1)),
-        threads_(options.threads > 0 ? options.threads : cpu_count()),
-        session_(open_session(model, session_options(folder, facts_, options, threads_))),
+        threads_(thread_count(options)),
+        session_(open_session(model, options)),
         signature_(read_signature(session_, folder, facts_.caches_in_place)),
         cache_(signature_.caches, context_),
-        binding_(session_) {}
+        binding_(session_) {
+    if (folder.images) images_.emplace(folder, options);
+  }
 
   std::span<const float> forward(std::span<const int64_t> ids) override {
     engine::check_ids(ids, vocab_, position_, context_);
@@ -126,6 +84,7 @@ class Session final : public engine::Engine {
   }
 
   void set_images(std::shared_ptr<const engine::SequenceImages> images) override {
+    if (images_) return images_->set(std::move(images));
     if (images == nullptr || images->images().empty()) return;
     throw Error("this ONNX model sees no images", file_.string());
   }
@@ -142,7 +101,9 @@ class Session final : public engine::Engine {
   int64_t position() const override { return position_; }
   int64_t context() const override { return context_; }
   void set_probe(engine::Probe) override {}
-  engine::MemoryUse memory() const override { return {facts_.weight_bytes, cache_.bytes(), 0}; }
+  engine::MemoryUse memory() const override {
+    return {facts_.weight_bytes + (images_ ? images_->weight_bytes() : 0), cache_.bytes(), 0};
+  }
   engine::Compute compute() const override {
     return facts_.weight_types.contains(kFloat16) ? engine::Compute::fp16 : engine::Compute::fp32;
   }
@@ -188,7 +149,11 @@ class Session final : public engine::Engine {
       binding_.BindInput(name.c_str(), Ort::Value::CreateTensor(memory_, const_cast<int64_t*>(data), ids_bytes(count),
                                                                 dims, 2, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64));
     };
-    bind(names_.input_ids, ids.data(), tokens);
+    if (images_) {
+      images_->bind(binding_, ids, past);
+    } else {
+      bind(names_.input_ids, ids.data(), tokens);
+    }
     if (signature_.attention_mask) bind(names_.attention_mask, ones_.data(), total);
     if (signature_.position_ids) bind(names_.position_ids, positions_.data() + past, tokens);
     if (signature_.rows_to_keep) {
@@ -237,6 +202,7 @@ class Session final : public engine::Engine {
   Signature signature_;
   Cache cache_;
   Ort::IoBinding binding_;
+  std::optional<ImageInputs> images_;
   Ort::Value logits_{nullptr};
   std::vector<float> floats_;              // logits_ if they are float16
   std::vector<int64_t> ones_, positions_;  // the mask; 0, 1, 2, ...

@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "engine/engine.h"
+#include "engine/image_encoder.h"
 #include "ort/model_folder.h"
 
 namespace duan::ort {
@@ -29,6 +30,14 @@ struct Options {
 //
 // Throws Error: no ONNX Runtime, a file that is not what verify_file demands or ONNX Runtime refuses, inputs and
 // outputs that are not a decoder's, sizes that do not fit the folder's configuration, a cache larger than the machine.
+//
+// Of a decoder that sees images the embeddings are a session of their own, in which rows of images are put in place of
+// those of their tokens. set_images() throws Error for rows of another tower.
 std::unique_ptr<engine::Engine> make_session(const ModelFolder& folder, const Options& options);
+
+// The tower beside a decoder that sees images: options.threads counts. Of the patches it takes pixels and the extents,
+// no positions. encode() throws Error if the graph returns something else than rows for the decoder, or what is not
+// finite. Probes see nothing. Throws Error as make_session, and if the folder has no tower.
+std::unique_ptr<engine::ImageEncoder> make_encoder(const ModelFolder& folder, const Options& options);
 
 }  // namespace duan::ort

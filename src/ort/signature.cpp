@@ -3,6 +3,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "ir/graph.h"
+#include "onnx/names.h"
 
 namespace duan::ort {
 namespace {
@@ -94,6 +96,23 @@ CacheTensor cache_tensor(Tensors& inputs, Tensors& outputs, const std::string& p
   return cache;
 }
 
+// What ImageInputs feeds.
+void take_image_inputs(Tensors& inputs, const checkpoint::VisionConfig& config) {
+  const auto take_rows = [&](const std::string& name) {
+    const Tensor rows = take(inputs, name, "input");
+    if (is_f16(name, rows, 3)) throw Error(fmt::format("the input {} is of float16, expected float", name));
+    extent(name, "values a token", rows.dims[2], config.out_hidden_size);
+  };
+  take_rows(onnx::kInputsEmbeds);
+  for (size_t i = 0; i < config.deepstack_visual_indexes.size(); ++i) {
+    take_rows(fmt::format("{}{}", ir::kDeepstackEmbeds, i));
+  }
+  const std::string name(ir::kPositionIds);
+  const Tensor positions = take(inputs, name, "input");
+  check_ids(name, positions, 3);
+  extent(name, "coordinates", positions.dims[0], 3);
+}
+
 }  // namespace
 
 Signature read_signature(const Ort::Session& session, const ModelFolder& folder,
@@ -101,7 +120,11 @@ Signature read_signature(const Ort::Session& session, const ModelFolder& folder,
   Tensors inputs = inputs_of(session), outputs = outputs_of(session);
   const Names& names = folder.names;
   Signature s;
-  check_ids(names.input_ids, take(inputs, names.input_ids, "input"), 2);
+  if (folder.images) {
+    take_image_inputs(inputs, folder.images->config);
+  } else {
+    check_ids(names.input_ids, take(inputs, names.input_ids, "input"), 2);
+  }
   const auto take_if_there = [&](const std::string& name) {
     const bool there = inputs.contains(name);
     if (there) check_ids(name, take(inputs, name, "input"), 2);

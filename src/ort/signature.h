@@ -23,7 +23,7 @@ struct CacheTensor {
 };
 
 struct Signature {
-  bool attention_mask = false, position_ids = false;  // are inputs
+  bool attention_mask = false, position_ids = false;  // are inputs; of positions those with one coordinate
   bool rows_to_keep = false;                          // num_logits_to_keep is an optional input
   bool last_row_only = false;                         // logits [1, 1, vocab] whatever is fed
   bool f16_logits = false;                            // else f32
@@ -33,7 +33,8 @@ struct Signature {
 inline constexpr const char* kRowsToKeep = "num_logits_to_keep";
 
 // `in_place`: past -> present, as onnx::ModelFacts has it. Throws Error without `where`: an input duan cannot feed, an
-// output that is missing, a type, rank or extent other than a decoder's.
+// output that is missing, a type, rank or extent other than a decoder's. Of a decoder that sees images, whether there
+// are embeddings, positions with three coordinates and deepstack rows of the folder's width is checked, too.
 Signature read_signature(const Ort::Session& session, const ModelFolder& folder,
                          const std::map<std::string, std::string>& in_place);
 

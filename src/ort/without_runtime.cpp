@@ -17,4 +17,6 @@ const Library& load_library() { refuse(); }
 
 std::unique_ptr<engine::Engine> make_session(const ModelFolder&, const Options&) { refuse(); }
 
+std::unique_ptr<engine::ImageEncoder> make_encoder(const ModelFolder&, const Options&) { refuse(); }
+
 }  // namespace duan::ort

@@ -69,7 +69,7 @@ class QuantizedGraph {
     options.context = 8;
     options.logits = Logits::all;
     Model model = onnx::lower(tied_graph(), checkpoint, options);
-    const auto bytes = static_cast<int64_t>(place_external(model, "data"));
+    const auto bytes = static_cast<int64_t>(ExternalData(std::span(&model, 1), "data").bytes());
     EXPECT_NO_THROW(verify_model(model.proto.SerializeAsString(), [&](std::string_view) { return bytes; }));
     return model;
   }

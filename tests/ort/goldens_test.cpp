@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "eval/compare.h"
+#include "ort/in_pieces.h"
 #include "ort/onnx_folders.h"
 
 namespace duan {
@@ -13,45 +14,6 @@ constexpr double kTolerance = 5e-4;
 
 onnx::Dialect dialect() { return *onnx::dialect_from_name(DUAN_TEST_DIALECT); }
 
-// An engine that takes what it is given in pieces of 5, 3, 1 and the rest.
-class InPieces final : public engine::Engine {
- public:
-  explicit InPieces(engine::Engine& engine) : engine_(engine) {}
-
-  std::span<const float> forward(std::span<const int64_t> ids) override {
-    std::span<const float> logits;
-    each_piece(ids, [&](std::span<const int64_t> piece, int64_t) { logits = engine_.forward(piece); });
-    return logits;
-  }
-  void forward_all(std::span<const int64_t> ids, const engine::LogitsFn& logits_fn) override {
-    each_piece(ids, [&](std::span<const int64_t> piece, int64_t first) {
-      engine_.forward_all(piece, [&](int64_t i, std::span<const float> logits) { logits_fn(first + i, logits); });
-    });
-  }
-  void set_images(std::shared_ptr<const engine::SequenceImages> images) override {
-    engine_.set_images(std::move(images));
-  }
-  void truncate(int64_t positions) override { engine_.truncate(positions); }
-  int64_t position() const override { return engine_.position(); }
-  int64_t context() const override { return engine_.context(); }
-  void set_probe(engine::Probe probe) override { engine_.set_probe(std::move(probe)); }
-  engine::MemoryUse memory() const override { return engine_.memory(); }
-  engine::Compute compute() const override { return engine_.compute(); }
-  int threads() const override { return engine_.threads(); }
-
- private:
-  template <typename Use>
-  void each_piece(std::span<const int64_t> ids, const Use& use) {
-    int64_t first = 0;
-    for (const size_t size : {size_t{5}, size_t{3}, size_t{1}, ids.size()}) {
-      const size_t piece = std::min(size, ids.size() - static_cast<size_t>(first));
-      if (piece > 0) use(ids.subspan(static_cast<size_t>(first), piece), first);
-      first += static_cast<int64_t>(piece);
-    }
-  }
-  engine::Engine& engine_;
-};
-
 void hold_against(const std::filesystem::path& model, const std::vector<std::filesystem::path>& goldens,
                   bool kv_cache) {
   const test::TemporaryDir dir;
@@ -60,7 +22,7 @@ void hold_against(const std::filesystem::path& model, const std::vector<std::fil
   const auto engine = test::open_session(folder, test::session_options(std::min<int64_t>(opened.context, 1024)));
   EXPECT_EQ(engine->memory().kv_bytes > 0, kv_cache);
   const int64_t vocab = opened.vocab_size;
-  InPieces in_pieces(*engine);
+  test::InPieces in_pieces(*engine);
   for (const auto& golden : goldens) {
     for (engine::Engine* way : {engine.get(), static_cast<engine::Engine*>(&in_pieces)}) {
       const eval::Comparison c = eval::compare(vocab, *way, golden, kTolerance);
@@ -74,6 +36,7 @@ TEST(Goldens, EveryTinyModelEqualsTransformers) {
   DUAN_NEEDS_ONNX_RUNTIME();
   ASSERT_GE(test::tiny_models().size(), 5u);
   for (const auto& model : test::tiny_models()) {
+    if (models::Model::open(model).vision) continue;  // images_test.cpp has them
     for (const bool kv_cache : {true, false}) hold_against(model, test::goldens(model), kv_cache);
   }
 }

@@ -1,6 +1,7 @@
 duan_test(ort/model_folder_test.cpp DEPENDS duan::ort duan::onnx)
 duan_test(ort/session_test.cpp DEPENDS duan::ort duan::onnx duan::eval duan_test_onnx)
 duan_test(ort/quantized_test.cpp DEPENDS duan::ort duan::onnx duan::quant)
+duan_test(ort/images_test.cpp DEPENDS duan::ort duan::onnx duan::eval duan::vision duan_test_onnx)
 duan_test(ort/signature_test.cpp DEPENDS duan::ort duan::onnx duan_test_onnx)
 duan_test(ort/library_test.cpp DEPENDS duan::ort duan::onnx)
 # Every tiny model as ONNX, a program a dialect so that they run side by side.

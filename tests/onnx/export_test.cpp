@@ -20,7 +20,7 @@ TEST(Export, EveryFormOfEveryTinyModelPassesTheChecker) {
   const test::TemporaryDir dir;
   auto folders = test::tiny_models();
   ASSERT_GE(folders.size(), 5u);
-  if (const auto reference = test::reference_dir()) folders.push_back(*reference / "golden/models/models/qwen3-vl");
+  folders.push_back(test::data_dir() / "vl" / "qwen3-vl");
   for (const auto& folder : folders) {
     const models::Model model = models::Model::open(folder);
     for (const Dialect dialect : kDialects) {
@@ -62,8 +62,7 @@ std::string place_of(const VerifiedModel& model, const std::string& name) {
 }
 
 TEST(Export, ModelsThatSeeImagesAreThreeGraphsOverOneFile) {
-  DUAN_NEEDS_REFERENCE();
-  const models::Model model = models::Model::open(*test::reference_dir() / "golden/models/models/qwen3-vl");
+  const models::Model model = models::Model::open(test::data_dir() / "vl" / "qwen3-vl");
   const test::TemporaryDir dir;
   const std::filesystem::path out = dir.path() / "out";
   for (const int turn : {1, 2}) {  // over itself, too
@@ -74,7 +73,7 @@ TEST(Export, ModelsThatSeeImagesAreThreeGraphsOverOneFile) {
     EXPECT_EQ(result.files[2].name, kEmbeddingFile);
     EXPECT_EQ(result.files[3].name, kTowerFile);
   }
-  for (const char* name : {"preprocessor_config.json", "video_preprocessor_config.json", "config.json"}) {
+  for (const char* name : {"preprocessor_config.json", "config.json"}) {
     EXPECT_TRUE(std::filesystem::exists(out / name)) << name;
   }
   for (const char* name : {"model.onnx", "genai_config.json"}) EXPECT_FALSE(std::filesystem::exists(out / name));
@@ -87,8 +86,7 @@ TEST(Export, ModelsThatSeeImagesAreThreeGraphsOverOneFile) {
 }
 
 TEST(Export, ModelsThatSeeImagesHaveNoContextToChoose) {
-  DUAN_NEEDS_REFERENCE();
-  const models::Model model = models::Model::open(*test::reference_dir() / "golden/models/models/qwen3-vl");
+  const models::Model model = models::Model::open(test::data_dir() / "vl" / "qwen3-vl");
   const test::TemporaryDir dir;
   Options options;
   options.context = 100;

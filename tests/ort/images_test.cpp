@@ -52,11 +52,12 @@ eval::CaseImages encode(engine::ImageEncoder& encoder, const models::Model& mode
     const vision::Size common = vision::smart_resize_video(static_cast<int64_t>(frames.size()),
                                                            {frames[0].height, frames[0].width}, config.limits());
     const vision::Patches pair = vision::preprocess_frames(frames[i], frames[i + 1], common, config);
-    images.push_back(encode(encoder, pair, *model.config.vision));
+    images.frames.push_back(encode(encoder, pair, *model.config.vision));
   }
   const auto config = vision::PreprocessorConfig::load(model.folder);
   for (const fs::path& file : c.pictures) {
-    images.push_back(encode(encoder, vision::preprocess(vision::read_image(file), config), *model.config.vision));
+    images.images.push_back(
+        encode(encoder, vision::preprocess(vision::read_image(file), config), *model.config.vision));
   }
   return images;
 }
@@ -98,22 +99,25 @@ std::vector<Case> reference_cases(const fs::path& root) {
   return cases;
 }
 
+fs::path tiny() { return test::data_dir() / "vl" / "qwen3-vl"; }
+
+std::vector<Case> tiny_cases() {
+  const Json index = read_json(tiny() / "goldens" / "index.json");
+  std::vector<Case> cases;
+  for (const auto& entry : index.at("cases").items()) {
+    Case c{tiny() / "goldens" / (entry.key() + ".safetensors"), {}, {}};
+    for (const Json& file : entry.value().at("images")) c.pictures.push_back(tiny() / file.get<std::string>());
+    cases.push_back(std::move(c));
+  }
+  return cases;
+}
+
 class Images : public testing::Test {
  protected:
-  void SetUp() override {
-    DUAN_NEEDS_ONNX_RUNTIME();
-    DUAN_NEEDS_REFERENCE();
-    root_ = *test::reference_dir() / "golden" / "models";
-    model_folder_ = root_ / "models" / "qwen3-vl";
-  }
-
-  fs::path root_, model_folder_;
+  void SetUp() override { DUAN_NEEDS_ONNX_RUNTIME(); }
 };
 
-TEST_F(Images, EveryReferenceCaseEqualsTransformers) {
-  const models::Model model = models::Model::open(model_folder_);
-  const std::vector<Case> cases = reference_cases(root_);
-  ASSERT_GE(cases.size(), 6u);
+void hold_every_form(const models::Model& model, const std::vector<Case>& cases) {
   for (const Dialect dialect : kDialects) {
     for (const bool kv_cache : {true, false}) {
       hold_against(model, cases, test::export_options(dialect, kv_cache), kLogitTolerance, true);
@@ -121,13 +125,27 @@ TEST_F(Images, EveryReferenceCaseEqualsTransformers) {
   }
 }
 
+TEST_F(Images, EveryTinyCaseEqualsTransformers) {
+  const std::vector<Case> cases = tiny_cases();
+  ASSERT_GE(cases.size(), 3u);
+  hold_every_form(models::Model::open(tiny()), cases);
+}
+
+TEST_F(Images, EveryReferenceCaseEqualsTransformers) {
+  DUAN_NEEDS_REFERENCE();
+  const fs::path root = *test::reference_dir() / "golden" / "models";
+  const std::vector<Case> cases = reference_cases(root);
+  ASSERT_GE(cases.size(), 6u);
+  hold_every_form(models::Model::open(root / "models" / "qwen3-vl"), cases);
+}
+
 TEST_F(Images, Fp16GraphsStayClose) {
-  const models::Model model = models::Model::open(model_folder_);
-  const std::vector<Case> cases = reference_cases(root_);
+  const models::Model model = models::Model::open(tiny());
+  const std::vector<Case> cases = tiny_cases();
   for (const Dialect dialect : kDialects) {
     onnx::Options options = test::export_options(dialect);
     options.precision = onnx::Precision::fp16;
-    hold_against(model, {cases[0], cases[1]}, options, 6e-2, false);
+    hold_against(model, cases, options, 6e-2, false);
   }
 }
 
@@ -137,7 +155,7 @@ struct Shown {
   std::vector<int64_t> ids;
 };
 
-Shown some_picture(int64_t hidden, size_t levels) {
+Shown some_picture(const models::Model& model, int64_t hidden, size_t levels) {
   auto features = std::make_shared<engine::ImageFeatures>(engine::ImageFeatures{2, 3, hidden, {}, {}});
   const auto rows = [&](float phase) {
     std::vector<float> values(static_cast<size_t>(6 * hidden));
@@ -149,16 +167,20 @@ Shown some_picture(int64_t hidden, size_t levels) {
   Shown shown;
   shown.images = std::make_shared<engine::SequenceImages>(
       std::vector<engine::SequenceImages::Image>{{.first = 3, .features = features}});
-  for (int64_t i = 0; i < 14; ++i) shown.ids.push_back(i >= 3 && i < 9 ? 1036 : 20 + i);
+  for (int64_t i = 0; i < 14; ++i) shown.ids.push_back(i >= 3 && i < 9 ? model.config.image_tokens->image : 20 + i);
   return shown;
+}
+
+Shown some_picture(const models::Model& model) {
+  return some_picture(model, model.config.hidden_size, model.config.vision->deepstack_visual_indexes.size());
 }
 
 TEST_F(Images, ASequenceGoesBackIntoAnImageAndOnWithout) {
   for (const Dialect dialect : kDialects) {
     const test::TemporaryDir dir;
-    const fs::path folder = test::export_to(dir, model_folder_, test::export_options(dialect));
+    const fs::path folder = test::export_to(dir, tiny(), test::export_options(dialect));
     const auto engine = test::open_session(folder);
-    const Shown shown = some_picture(64, 2);
+    const Shown shown = some_picture(models::Model::open(tiny()));
     const auto last = [&](std::span<const int64_t> ids) {
       const std::span<const float> logits = engine->forward(ids);
       return std::vector<float>(logits.begin(), logits.end());
@@ -199,11 +221,17 @@ std::string error_of(const Open& open) {
 
 TEST_F(Images, WhatDoesNotFitIsAnError) {
   const test::TemporaryDir dir;
-  const fs::path folder = test::export_to(dir, model_folder_, test::export_options(Dialect::ort));
+  const fs::path folder = test::export_to(dir, tiny(), test::export_options(Dialect::ort));
   const auto engine = test::open_session(folder);
-  EXPECT_NE(error_of([&] { engine->set_images(some_picture(32, 2).images); }).find("32 values"), std::string::npos);
-  EXPECT_NE(error_of([&] { engine->set_images(some_picture(64, 3).images); }).find("3 levels"), std::string::npos);
-  EXPECT_EQ(error_of([&] { engine->set_images(some_picture(64, 2).images); }), "");
+  const models::Model model = models::Model::open(tiny());
+  const int64_t hidden = model.config.hidden_size;
+  const size_t levels = model.config.vision->deepstack_visual_indexes.size();
+  const auto error_with = [&](int64_t width, size_t count) {
+    return error_of([&] { engine->set_images(some_picture(model, width, count).images); });
+  };
+  EXPECT_NE(error_with(hidden / 2, levels).find(fmt::format("{} values", hidden / 2)), std::string::npos);
+  EXPECT_NE(error_with(hidden, levels + 1).find(fmt::format("{} levels", levels + 1)), std::string::npos);
+  EXPECT_EQ(error_with(hidden, levels), "");
 
   // Graphs that stand in each other's place.
   const auto moved = [&](const char* from, const char* to) {
@@ -225,7 +253,7 @@ TEST_F(Images, WhatDoesNotFitIsAnError) {
 
 TEST_F(Images, FilesThatAreMissingOrDamagedAreErrors) {
   const test::TemporaryDir dir;
-  const fs::path folder = test::export_to(dir, model_folder_, test::export_options(Dialect::ort));
+  const fs::path folder = test::export_to(dir, tiny(), test::export_options(Dialect::ort));
   const auto error = [&] {
     return error_of([&] {
       const ort::ModelFolder opened = ort::ModelFolder::open(folder);
@@ -250,7 +278,7 @@ TEST_F(Images, FilesThatAreMissingOrDamagedAreErrors) {
 
 TEST_F(Images, FeaturesThatAreNotFiniteAreAnError) {
   const test::TemporaryDir dir;
-  const fs::path folder = test::export_to(dir, model_folder_, test::export_options(Dialect::ort));
+  const fs::path folder = test::export_to(dir, tiny(), test::export_options(Dialect::ort));
   const auto bytes = fs::file_size(folder / "model.onnx.data");
   std::ofstream(folder / "model.onnx.data", std::ios::binary) << std::string(bytes, '\xff');
   const auto encoder = ort::make_encoder(ort::ModelFolder::open(folder), test::session_options());
@@ -265,7 +293,9 @@ TEST(ImagesOfText, AFolderWithoutTowerHasNoEncoder) {
   const ort::ModelFolder folder =
       ort::ModelFolder::open(test::export_to(dir, model, test::export_options(Dialect::ort)));
   EXPECT_THROW(ort::make_encoder(folder, test::session_options()), Error);
-  EXPECT_THROW(ort::make_session(folder, test::session_options())->set_images(some_picture(64, 2).images), Error);
+  EXPECT_THROW(
+      ort::make_session(folder, test::session_options())->set_images(some_picture(models::Model::open(tiny())).images),
+      Error);
 }
 
 // The tower stays as it is, in the checkpoint's dtype; linears of the decoder are 4-bit.
@@ -289,10 +319,10 @@ TEST(QuantizedImages, StayCloseToTransformers) {
         ort::ModelFolder::open(test::export_to(dir, model.folder, test::export_options(dialect)));
     const auto encoder = ort::make_encoder(folder, test::session_options());
     const auto engine = ort::make_session(folder, test::session_options());
-    const int64_t pads[] = {model.config.image_tokens->image};
-    engine->set_images(std::make_shared<engine::SequenceImages>(engine::SequenceImages::place(
-        ids, pads,
-        {std::make_shared<engine::ImageFeatures>(encoder->encode({grid[1] / 2, grid[2] / 2, pixels, {}, {}, {}}))})));
+    const engine::SequenceImages::Kind kinds[] = {
+        {model.config.image_tokens->image,
+         {std::make_shared<engine::ImageFeatures>(encoder->encode({grid[1] / 2, grid[2] / 2, pixels, {}, {}, {}}))}}};
+    engine->set_images(std::make_shared<engine::SequenceImages>(engine::SequenceImages::place(ids, kinds)));
     double error = 0, norm = 0;
     engine->forward_all(ids, [&](int64_t token, std::span<const float> logits) {
       for (size_t i = 0; i < logits.size(); ++i) {

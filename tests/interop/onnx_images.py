@@ -24,7 +24,7 @@ from safetensors.numpy import load_file
 from onnx_goldens import DIALECTS, SOURCES, Failure, check, close, golden_rows
 
 FEATURE_TOLERANCE = {"fp32": 2e-4, "fp16": 2e-2}
-LOGIT_TOLERANCE = {"fp32": 5e-4, "fp16": 0.1}  # 2 % of their standard deviation; seen were 0.062, 0.2 % rms
+LOGIT_TOLERANCE = {"fp32": 5e-4, "fp16": 0.1}  # 2 % of their standard deviation; at most 0.066 was seen
 GRAPHS = ("vision_encoder", "embed_tokens", "decoder_model_merged")
 
 

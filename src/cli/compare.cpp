@@ -28,9 +28,7 @@ void compare(const CompareOptions& options) {
 
   eval::CaseImages images;
   if (!options.image_options.images.empty() || !options.image_options.video_frames.empty()) {
-    if (model.checkpoint() == nullptr) throw Error("takes no images for an ONNX folder", "--image");
-    ImageReader reader(model.folder(), model.checkpoint()->config, model.make_encoder(options.model),
-                       options.image_options);
+    ImageReader reader(model.folder(), model.config(), model.make_encoder(options.model), options.image_options);
     for (const std::string& file : options.image_options.images) images.images.push_back(reader.read(file).features);
     if (!options.image_options.video_frames.empty()) {
       const std::vector<std::filesystem::path> frames(options.image_options.video_frames.begin(),
@@ -47,7 +45,8 @@ void compare(const CompareOptions& options) {
     const eval::Comparison c =
         model.checkpoint() != nullptr
             ? eval::compare(*model.checkpoint(), *engine, golden, options.tolerance, peer.get(), images)
-            : eval::compare(model.vocab_size(), *engine, golden, options.tolerance);
+        : images.empty() ? eval::compare(model.vocab_size(), *engine, golden, options.tolerance)
+                         : eval::compare(model.config(), *engine, golden, options.tolerance, images);
     const bool ok = c.max_abs <= options.tolerance && (c.greedy_equal || !greedy_counts) &&
                     (images.empty() || c.first_divergence.empty() || !greedy_counts);
     failed = failed || !ok;

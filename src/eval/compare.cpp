@@ -286,6 +286,12 @@ Comparison compare(const models::Model& model, engine::Engine& engine, const std
   return run_case(&model.graph, model.config.vocab_size, engine, golden, tolerance, peer, images, pads);
 }
 
+Comparison compare(const checkpoint::ModelConfig& config, engine::Engine& engine, const std::filesystem::path& golden,
+                   double tolerance, const CaseImages& images) {
+  return run_case(nullptr, config.vocab_size, engine, golden, tolerance, nullptr, images,
+                  config.image_tokens.value_or(checkpoint::ImageTokens{}));
+}
+
 Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance) {
   return run_case(nullptr, vocab, engine, golden, tolerance, nullptr, {}, {});
 }

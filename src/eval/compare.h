@@ -43,7 +43,9 @@ struct CaseImages {
 Comparison compare(const models::Model& model, engine::Engine& engine, const std::filesystem::path& golden,
                    double tolerance, engine::Engine* peer = nullptr, const CaseImages& images = {});
 
-// The same for an engine that runs no graph of ours: logits and greedy ids alone.
+// The same for an engine that runs no graph of ours: nothing is seen of its layers.
+Comparison compare(const checkpoint::ModelConfig& config, engine::Engine& engine, const std::filesystem::path& golden,
+                   double tolerance, const CaseImages& images = {});
 Comparison compare(int64_t vocab, engine::Engine& engine, const std::filesystem::path& golden, double tolerance);
 
 Json to_json(const Comparison& comparison);

@@ -41,7 +41,7 @@ const std::vector<Case> kCases = {
     {"model_type", "", "\"model_type\" is missing"},
     {"model_type", "3", "expected a string"},
     {"model_type", "\"gpt2\"", "\"gpt2\" is not supported"},
-    {"model_type", "\"qwen3_vl\"", "\"qwen3_vl\" is not supported"},
+    {"model_type", "\"qwen3_vl\"", "\"text_config\" is not an object"},
     {"model_type", "\"qwen3_moe\"", "\"qwen3_moe\" is not supported"},
     {"vocab_size", "", "\"vocab_size\" is missing"},
     {"hidden_size", "", "\"hidden_size\" is missing"},
@@ -195,7 +195,7 @@ TEST(ConfigMalformed, NamesTheSupportedModelTypes) {
     parse_config(parse_json(R"({"model_type":"mamba"})", "c"), "c");
     FAIL();
   } catch (const Error& e) {
-    EXPECT_EQ(e.hint(), "supported: qwen3, qwen2, llama");
+    EXPECT_EQ(e.hint(), "supported: qwen3, qwen3_vl, qwen2, llama");
   }
 }
 

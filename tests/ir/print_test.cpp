@@ -1,5 +1,5 @@
 // The graph of every tiny model against the text kept in tests/data/ir. After a change that means to alter graphs:
-//   for m in tests/data/models/*/; do duan inspect $m --graph > tests/data/ir/$(basename $m).ir; done
+//   for m in tests/data/models/*/ tests/data/vl/*/; do duan inspect $m --graph > tests/data/ir/$(basename $m).ir; done
 #include <gtest/gtest.h>
 
 #include <functional>
@@ -20,6 +20,12 @@ TEST(Print, GivesTheGoldenTextOfEveryTinyModel) {
     const auto golden = test::data_dir() / "ir" / (folder.filename().string() + ".ir");
     EXPECT_EQ(print(models::build_graph(checkpoint::read_config(folder))), read_file(golden)) << golden;
   }
+}
+
+TEST(Print, GivesTheGoldenTextOfADecoderThatSeesImagesAndOfItsTower) {
+  const auto config = checkpoint::read_config(test::data_dir() / "vl" / "qwen3-vl");
+  EXPECT_EQ(print(models::build_graph(config)) + "\n" + print(*models::build_vision_graph(config)),
+            read_file(test::data_dir() / "ir" / "qwen3-vl.ir"));
 }
 
 TEST(Print, GivesEqualTextForEqualGraphs) {

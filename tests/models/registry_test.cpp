@@ -18,7 +18,12 @@ TEST(Registry, EveryArchitectureHasATinyModelThatBuilds) {
     built.insert(config.model_type);
     EXPECT_EQ(ir::width(graph.value(graph.outputs.at(0)).type), config.vocab_size);
     EXPECT_EQ(graph.name, config.model_type);
+    EXPECT_FALSE(build_vision_graph(config));
   }
+  const checkpoint::ModelConfig sees = checkpoint::read_config(test::data_dir() / "vl" / "qwen3-vl");
+  EXPECT_EQ(build_graph(sees).name, "qwen3_vl_text");
+  EXPECT_EQ(build_vision_graph(sees)->outputs.size(), 1 + sees.vision->deepstack_visual_indexes.size());
+  built.insert(sees.model_type);
   for (const Architecture& architecture : architectures()) {
     EXPECT_TRUE(built.contains(std::string(architecture.model_type))) << architecture.model_type;
   }
@@ -31,7 +36,7 @@ TEST(Registry, NamesTheArchitecturesItKnowsWhenOneIsUnknown) {
     build_graph(config);
     FAIL();
   } catch (const Error& e) {
-    EXPECT_STREQ(e.what(), "model_type \"gpt2\" is not supported, only qwen3, qwen2, llama");
+    EXPECT_STREQ(e.what(), "model_type \"gpt2\" is not supported, only qwen3, qwen2, llama, qwen3_vl");
   }
 }
 

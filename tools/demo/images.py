@@ -37,6 +37,11 @@ def font(name, index, size):
     return ImageFont.truetype(str(files()[name]), size, index=index, layout_engine=ImageFont.Layout.BASIC)
 
 
+@functools.lru_cache(maxsize=200000)
+def advance(name, index, size, character):
+    return font(name, index, size).getlength(character)
+
+
 def smart_resize(height, width):
     """The size Qwen3-VL's preprocessor gives a picture."""
     if max(height, width) / min(height, width) > 200:
@@ -66,8 +71,8 @@ def colours(rng):
             return tuple(paper), tuple(ink)
 
 
-def place(rng, lines, face, size, kind):
-    """([(character, x, y, width)], width, height) of the text, y being the top of its line."""
+def place(rng, lines, name, index, size, kind):
+    """([(character, x, y, width)], width, height, bend) of the text, y being the top of its line."""
     pitch = round(size * rng.uniform(1.3, 1.6)) if len(lines) > 1 else round(size * 1.25)
     across, down = rng.randint(3, 14), rng.randint(1, 7)
     boxes, widest = [], 0
@@ -75,11 +80,13 @@ def place(rng, lines, face, size, kind):
     receipt = kind.startswith("Key")
     for number, text in enumerate(lines):
         left = across
+        x = left
         for i, character in enumerate(text):
-            x = left + face.getlength(text[:i])
             y = down + number * pitch + (bend * math.sin(math.pi * (i + 0.5) / len(text)) if bend else 0)
-            boxes.append((character, x, y, face.getlength(character)))
-        widest = max(widest, left + face.getlength(text))
+            wide = advance(name, index, size, character)
+            boxes.append((character, x, y, wide))
+            x += wide
+        widest = max(widest, x)
     if receipt and rng.random() < 0.5:  # prices stand at the right edge
         widest += rng.randint(0, 20)
         moved, start = [], 0
@@ -101,7 +108,7 @@ def draw(rng, lines, kind, plain=False):
         name, index = ("NotoSansCJK-Regular", 2) if chinese else ("DejaVuSans", 0)
     size = rng.randint(17, 24) if len(lines) > 1 else rng.randint(18, 30)
     face = font(name, index, size)
-    boxes, width, height, bend = place(rng, lines, face, size, kind)
+    boxes, width, height, bend = place(rng, lines, name, index, size, kind)
     paper, ink = ((255, 255, 255), (0, 0, 0)) if plain else colours(rng)
     if bend:
         height += 10
@@ -163,7 +170,9 @@ def spoil(rng, picture):
 def pixels(picture):
     """What the preprocessor makes of a picture: uint8 [height, width, 3], both sides multiples of 32."""
     rows, columns = smart_resize(picture.height, picture.width)
-    return numpy.asarray(picture.resize((columns, rows), Image.Resampling.BICUBIC))
+    # One pass at a time, as torchvision does; Pillow alone would sometimes begin with the columns.
+    wide = picture.resize((columns, picture.height), Image.Resampling.BICUBIC)
+    return numpy.array(wide.resize((columns, rows), Image.Resampling.BICUBIC))
 
 
 @functools.cache

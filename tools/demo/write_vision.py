@@ -53,5 +53,6 @@ def write_vision_model(model, source, out):
         shutil.copyfile(source / name, out / name)
     config = json.loads((source / "tokenizer_config.json").read_text(encoding="utf-8"))
     write("tokenizer_config.json", {**config, "chat_template": chat_template()})
+    write("chat_template.json", {"chat_template": chat_template()})
     save_file(checkpoint(model), out / "model.safetensors.tmp", metadata={"format": "pt"})
     (out / "model.safetensors.tmp").replace(out / "model.safetensors")

@@ -1,5 +1,7 @@
 """Endless batches of pictures of one size and of the dialogues about them, drawn in a second process."""
 import multiprocessing
+import os
+import queue as queue_module
 import random
 
 import numpy
@@ -16,7 +18,7 @@ ALL, SIMPLE = (34, 22, 14, 15, 15), (60, 0, 40, 0, 0)
 
 def produce(queue, seed, patches, most_tokens, level):
     """Puts (pictures [n, height, width, 3], slot labels, asked) of one size each; level (0, 1, 2) may change on the way."""
-    rng, waiting = random.Random(seed), {}
+    rng, waiting, parent = random.Random(seed), {}, os.getppid()
     while True:
         easy = level.value == 0
         kind = rng.choices(image_texts.KINDS, SIMPLE if level.value < 2 else ALL)[0]
@@ -26,7 +28,15 @@ def produce(queue, seed, patches, most_tokens, level):
         group.append((array, images.slot_labels(picture, centres, array.shape), asked))
         # A small picture costs mostly its dialogue, about 40 tokens; a large one its patches.
         if len(group) >= max(4, patches // (array.shape[0] * array.shape[1] // 256 + 24)):
-            queue.put((numpy.stack([one[0] for one in group]), numpy.stack([one[1] for one in group]), [one[2] for one in group]))
+            batch = numpy.stack([one[0] for one in group]), numpy.stack([one[1] for one in group]), [one[2] for one in group]
+            while True:
+                try:
+                    queue.put(batch, timeout=5)
+                    break
+                except queue_module.Full:
+                    if os.getppid() != parent:  # the training was killed
+                        queue.cancel_join_thread()
+                        return
             waiting[array.shape] = []
 
 

@@ -142,16 +142,16 @@ class Vision(nn.Module):
         angles = torch.cat((angles, angles), -1)
         return ids, weights[..., None], angles.cos(), angles.sin()
 
-    def forward(self, images):
-        """([batch, tokens, out], [the same of each deepstack level])."""
+    def forward(self, images, deepstack=True):
+        """([batch, tokens, out], [the same of each deepstack level]), or the first of them alone."""
         ids, weights, cos, sin = self.tables(images.shape[1] // 16, images.shape[2] // 16)
         x = self.patch(self.patchify(images)) + (self.pos_embed(ids) * weights).sum(0)
         levels = []
         for number, block in enumerate(self.blocks):
             x = block(x, cos, sin)
-            if number in self.shape.deepstack_visual_indexes:
+            if deepstack and number in self.shape.deepstack_visual_indexes:
                 levels.append(self.deepstack_merger_list[len(levels)](x))
-        return self.merger(x), levels
+        return (self.merger(x), levels) if deepstack else self.merger(x)
 
 
 def positions(before, rows, columns, after):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Teaches the demo model to read text in pictures: trains a vision tower beside the language part and both together.
 
-Two stages by the clock. `tower`: the tower alone learns to name the character at each sixth of an image token (an
+Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name the character at each sixth of an image token (an
 auxiliary head that is dropped afterwards). `all`: tower and language part learn dialogues about pictures, mixed with
 the dialogues of train.jsonl so that nothing is forgotten. AdamW, cosine to zero over each stage's minutes, exponential
 average of the weights; the best average by held-out answers is written to --out in Qwen3-VL's format.
@@ -31,6 +31,7 @@ from train import batches, load_corpus
 from vision import Qwen3VL, VisionShape
 from write_vision import write_vision_model
 
+LONGEST_STEP = 30  # seconds; a longer one means that the process was stopped for a while, which is not training time
 VALIDATION_SEED, VALIDATION = 777, 40  # pictures of each kind
 
 
@@ -149,9 +150,8 @@ def main():
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {sum(p.numel() for p in model.vision.parameters())} of "
           f"them in the tower; {len(image_texts.characters()) - 1} characters", flush=True)
 
-    began, cpu, mean, noted, shown = time.time() - spent, time.process_time() - worked, {}, spent, spent
+    last, cpu, mean, noted, shown = time.time(), time.process_time() - worked, {}, spent, spent
     while True:
-        spent = time.time() - began
         part = spent / (60 * options.minutes)
         source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
         scale = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
@@ -187,7 +187,8 @@ def main():
         seen["pictures"] += len(pictures)
         for name, value in losses.items():
             mean[name] = value.item() if name not in mean else 0.97 * mean[name] + 0.03 * value.item()
-        spent, worked = time.time() - began, time.process_time() - cpu
+        now = time.time()
+        spent, last, worked = spent + min(now - last, LONGEST_STEP), now, time.process_time() - cpu
         over = spent >= 60 * options.minutes
         if spent - shown > 20 or over:
             shown = spent

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Teaches the demo model to read text in pictures: trains a vision tower beside the language part and both together.
 
-Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name the character at each sixth of an image token (an
-auxiliary head that is dropped afterwards). `all`: tower and language part learn dialogues about pictures, mixed with
-the dialogues of train.jsonl so that nothing is forgotten. AdamW, cosine to zero over each stage's minutes, exponential
-average of the weights; the best average by held-out answers is written to --out in Qwen3-VL's format.
+Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name
+the character at each sixth of an image token (an auxiliary head that is dropped afterwards). `all`: tower and language
+part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. AdamW, cosine
+to zero over each stage's minutes, exponential average of the weights; the best average by held-out answers is written
+to --out in Qwen3-VL's format.
 
     python tools/demo/train_vision.py --work build/demo --stage tower --minutes 12
     python tools/demo/train_vision.py --work build/demo --stage all --minutes 60 --out build/demo/vl
@@ -200,7 +201,7 @@ def main():
             if joint:
                 figures = score(judge, cases)
                 print("held-out answers: " + ", ".join(f"{name} {100 * value:.0f} %" for name, value in figures.items()), flush=True)
-                if figures["all"] > best:
+                if figures["all"] >= best:  # equal ones too: before it reads anything, later is better
                     best = figures["all"]
                     write_vision_model(judge, options.model, options.out)
             else:

@@ -55,4 +55,5 @@ def write_vision_model(model, source, out):
     write("tokenizer_config.json", {**config, "chat_template": chat_template()})
     write("chat_template.json", {"chat_template": chat_template()})
     save_file(checkpoint(model), out / "model.safetensors.tmp", metadata={"format": "pt"})
+    (out / "model.safetensors.tmp").chmod(0o644)
     (out / "model.safetensors.tmp").replace(out / "model.safetensors")

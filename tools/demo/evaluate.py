@@ -13,7 +13,7 @@ import pathlib
 import random
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText, AutoTokenizer
 
 import intents
 
@@ -73,7 +73,9 @@ def main():
     torch.set_num_threads(options.threads)
     torch.manual_seed(1)
     tokenizer = AutoTokenizer.from_pretrained(options.model, padding_side="left")
-    model = AutoModelForCausalLM.from_pretrained(options.model, dtype=torch.float32).eval()
+    vision = AutoConfig.from_pretrained(options.model).model_type == "qwen3_vl"
+    loader = AutoModelForImageTextToText if vision else AutoModelForCausalLM
+    model = loader.from_pretrained(options.model, dtype=torch.float32).eval()
     if options.show:
         return show(model, tokenizer)
     with open(options.cases, encoding="utf-8") as file:

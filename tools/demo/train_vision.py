@@ -1,0 +1,227 @@
+#!/usr/bin/env python3
+"""Teaches the demo model to read text in pictures: trains a vision tower beside the language part and both together.
+
+Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name
+the character at each sixth of an image token (an auxiliary head that is dropped afterwards). `all`: tower and language
+part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. AdamW, cosine
+to zero over each stage's minutes, exponential average of the weights; the best average by held-out answers is written
+to --out in Qwen3-VL's format.
+
+    python tools/demo/train_vision.py --work build/demo --stage tower --minutes 12
+    python tools/demo/train_vision.py --work build/demo --stage all --minutes 60 --out build/demo/vl
+"""
+import argparse
+import math
+import os
+import pathlib
+import random
+import time
+
+import numpy
+import torch
+from safetensors.torch import load_file
+from tokenizers import Tokenizer
+from torch import nn
+from torch.nn import functional as F
+
+import image_texts
+import images
+from model import Shape
+from picture_batches import Dialogues, Source
+from train import batches, load_corpus
+from vision import Qwen3VL, VisionShape
+from write_vision import write_vision_model
+
+LONGEST_STEP = 30  # seconds; a longer one means that the process was stopped for a while, which is not training time
+VALIDATION_SEED, VALIDATION = 777, 40  # pictures of each kind
+
+
+def validation(dialogues):
+    """Batches of held-out pictures, grouped by size: (images, labels of slots, kinds, ids, places, labels, before)."""
+    groups = {}
+    for kind in image_texts.KINDS:
+        rng = random.Random(f"{VALIDATION_SEED} {kind}")
+        for _ in range(VALIDATION):
+            picture, centres, _, asked = images.sample(rng, kind, held=True)
+            array = images.pixels(picture)
+            groups.setdefault(array.shape, []).append((array, images.slot_labels(picture, centres, array.shape), kind, asked))
+    found = []
+    for shape, group in groups.items():
+        table = dialogues.batch(random.Random(0), shape[0] * shape[1] // 1024, [one[3] for one in group], plain=True)
+        found.append((torch.from_numpy(numpy.stack([one[0] for one in group])), numpy.stack([one[1] for one in group]),
+                      [one[2] for one in group], *table))
+    return found
+
+
+@torch.no_grad()
+def score(model, cases):
+    """{kind: share of answers that greedy decoding gets right to the last token}, and under "all"."""
+    right, total = {}, {}
+    for pictures, _, kinds, ids, places, labels, before in cases:
+        best = model(torch.from_numpy(ids), torch.from_numpy(places), pictures, before).argmax(-1).numpy()
+        wrong = set((places[best != labels] // ids.shape[1]).tolist())
+        for row, kind in enumerate(kinds):
+            for name in (kind, "all"):
+                total[name] = total.get(name, 0) + 1
+                right[name] = right.get(name, 0) + (row not in wrong)
+    return {name: right[name] / total[name] for name in total}
+
+
+@torch.no_grad()
+def score_slots(model, head, cases):
+    """Share of the slots with a character that the auxiliary head names rightly."""
+    right = total = 0
+    for pictures, slots, *_ in cases:
+        guess = head(model.vision(pictures)[0]).view(-1, len(image_texts.characters())).argmax(-1).numpy()
+        slots = slots.reshape(-1)
+        right, total = right + ((guess == slots) & (slots > 0)).sum(), total + (slots > 0).sum()
+    return right / total
+
+
+class Average:
+    """Exponential average of the weights."""
+
+    def __init__(self, model, keep):
+        self.keep, self.count = keep, 0
+        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def add(self, model):
+        self.count += 1
+        keep = min(self.keep, (1 + self.count) / (10 + self.count))
+        for name, value in model.state_dict().items():
+            self.values[name].lerp_(value, 1 - keep)
+
+
+def save(path, state):
+    torch.save(state, path.with_suffix(".tmp"))
+    os.replace(path.with_suffix(".tmp"), path)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/demo"), help="train.jsonl, checkpoints")
+    parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"), help="tokenizer, text weights")
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/demo/vl"))
+    parser.add_argument("--stage", choices=("tower", "all"), required=True)
+    parser.add_argument("--minutes", type=float, required=True, help="of this stage, by the wall clock")
+    parser.add_argument("--rate", type=float, default=1e-3, help="of the tower")
+    parser.add_argument("--text-rate", type=float, default=5e-4, help="of the language part")
+    parser.add_argument("--patches", type=int, default=1536, help="of a batch, 24 being added for each dialogue")
+    parser.add_argument("--text-tokens", type=int, default=1024, help="of the replayed dialogues of a step")
+    parser.add_argument("--dialogues", type=int, default=40000, help="lines of train.jsonl to replay")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--every", type=float, default=4.0, help="minutes between scores and checkpoints")
+    parser.add_argument("--start", type=pathlib.Path, help="checkpoint of a stage to begin with (default: that of the tower)")
+    parser.add_argument("--resume", action="store_true", help="go on from this stage's checkpoint")
+    options = parser.parse_args()
+    torch.manual_seed(options.seed)
+    torch.set_num_threads(options.threads)
+    options.work.mkdir(parents=True, exist_ok=True)
+    joint = options.stage == "all"
+    path = options.work / f"vision_{options.stage}.pt"
+
+    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
+    dialogues = Dialogues(tokenizer)
+    model = Qwen3VL(Shape(vocab_size=tokenizer.get_vocab_size()), VisionShape())
+    head = nn.Linear(256, images.SLOTS * len(image_texts.characters()))
+    start = path if options.resume else options.start or (options.work / "vision_tower.pt" if joint else None)
+    model.text.load_state_dict({name: value.float() for name, value in load_file(options.model / "model.safetensors").items()})
+    average, step, seen, spent, worked, best = None, 0, {"pictures": 0, "text": 0, "tokens": 0}, 0.0, 0.0, -1.0
+    state = torch.load(start, weights_only=True) if start else None
+    if state:
+        model.load_state_dict(state["model"])
+        head.load_state_dict(state["head"])
+    groups = [{"params": [*model.vision.parameters(), *head.parameters()], "base": options.rate},
+              {"params": list(model.text.parameters()) if joint else [], "base": options.text_rate}]
+    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.01)
+    model.text.requires_grad_(joint)
+    average = Average(model, 0.998)
+    if options.resume:
+        optimizer.load_state_dict(state["optimizer"])
+        average.values, average.count = state["average"], state["step"]
+        step, seen, spent, worked, best = (state[name] for name in ("step", "seen", "spent", "worked", "best"))
+    cases = validation(dialogues)
+    replay = batches(load_part(options.work / "train.jsonl", tokenizer, options.dialogues), options.text_tokens,
+                     options.seed + 1000 + step) if joint else None
+    judge = Qwen3VL(model.text.shape, model.vision.shape)
+    rng = random.Random(options.seed * 1000003 + step)
+    source = Source(options.seed * 7919 + step + (1 << 20) * joint, options.patches, level=2)
+    print(f"{sum(p.numel() for p in model.parameters())} parameters, {sum(p.numel() for p in model.vision.parameters())} of "
+          f"them in the tower; {len(image_texts.characters()) - 1} characters", flush=True)
+
+    last, cpu, mean, noted, shown = time.time(), time.process_time() - worked, {}, spent, spent
+    while True:
+        part = spent / (60 * options.minutes)
+        source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
+        scale = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
+        for group in optimizer.param_groups:
+            group["lr"] = group["base"] * max(scale, 1e-3)
+        pictures, slots, asked = source.next()
+        pictures, slots = torch.from_numpy(pictures), torch.from_numpy(slots.astype(numpy.int64))
+        tokens, levels = model.vision(pictures)
+        losses = {"slots": F.cross_entropy(head(tokens).view(-1, len(image_texts.characters())), slots.view(-1))}
+        loss = losses["slots"]
+        if joint:
+            count = pictures.shape[1] * pictures.shape[2] // 1024
+            ids, places, labels, before = dialogues.batch(rng, count, asked)
+            logits = model(torch.from_numpy(ids), torch.from_numpy(places), pictures, before, (tokens, levels))
+            losses["read"] = F.cross_entropy(logits, torch.from_numpy(labels))
+            text_ids, text_places, text_labels = next(replay)
+            losses["text"] = F.cross_entropy(model(text_ids, text_places), text_labels)
+            # Seeing is the slower of the two to learn and costs a fifth: one more batch for the tower alone.
+            pictures_too, slots_too, _ = source.next()
+            slots_too = torch.from_numpy(slots_too.astype(numpy.int64))
+            more = F.cross_entropy(head(model.vision(torch.from_numpy(pictures_too), False)).view(-1, len(image_texts.characters())),
+                                   slots_too.view(-1))
+            loss = losses["read"] + 0.7 * losses["text"] + 0.3 * losses["slots"] + 0.7 * more
+            seen["tower"] = seen.get("tower", 0) + len(pictures_too)
+            seen["text"] += text_ids.numel()
+            seen["tokens"] += ids.size
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        average.add(model)
+        step += 1
+        seen["pictures"] += len(pictures)
+        for name, value in losses.items():
+            mean[name] = value.item() if name not in mean else 0.97 * mean[name] + 0.03 * value.item()
+        now = time.time()
+        spent, last, worked = spent + min(now - last, LONGEST_STEP), now, time.process_time() - cpu
+        over = spent >= 60 * options.minutes
+        if spent - shown > 20 or over:
+            shown = spent
+            print(f"step {step} level {source.level.value} {spent:.0f} s, CPU {worked:.0f} s, {seen} "
+                  + " ".join(f"{name} {value:.3f}" for name, value in mean.items()), flush=True)
+        if spent - noted > 60 * options.every or over:
+            noted = spent
+            judge.load_state_dict(average.values)
+            if joint:
+                figures = score(judge, cases)
+                print("held-out answers: " + ", ".join(f"{name} {100 * value:.0f} %" for name, value in figures.items()), flush=True)
+                if figures["all"] >= best:  # equal ones too: before it reads anything, later is better
+                    best = figures["all"]
+                    write_vision_model(judge, options.model, options.out)
+            else:
+                print(f"held-out slots: {100 * score_slots(judge, head, cases):.1f} %, without averaging "
+                      f"{100 * score_slots(model, head, cases):.1f} %", flush=True)
+            save(path, {"model": model.state_dict(), "head": head.state_dict(), "optimizer": optimizer.state_dict(), "best": best,
+                        "average": average.values, "step": step, "seen": seen, "spent": spent, "worked": worked})
+        if over:
+            break
+    source.stop()
+
+
+def load_part(path, tokenizer, lines):
+    """The first lines of the corpus, at most 200 tokens each."""
+    part = path.with_suffix(".part.jsonl")
+    with open(path, encoding="utf-8") as whole, open(part, "w", encoding="utf-8") as file:
+        for _, line in zip(range(lines), whole):
+            file.write(line)
+    return load_corpus(part, tokenizer, 200)
+
+
+if __name__ == "__main__":
+    main()

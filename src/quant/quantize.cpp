@@ -221,7 +221,9 @@ class Run {
       files.push_back({name, content.size()});
     };
     const std::string config = (model_.folder / "config.json").string();
-    write("config.json", with_quantization_config(read_file(config), quantization_config(modules_, recipe_), config));
+    const std::vector<std::string> untouched = model_.vision ? matrices_of(*model_.vision) : std::vector<std::string>{};
+    write("config.json",
+          with_quantization_config(read_file(config), quantization_config(modules_, recipe_, untouched), config));
     for (const char* name : checkpoint::kCompanionFiles) {
       if (!is_there(model_.folder / name)) continue;
       const MappedFile from(model_.folder / name);

@@ -72,7 +72,17 @@ std::vector<TensorSpec> module_tensors(const Module& module, const Recipe& recip
   return specs;
 }
 
-Json quantization_config(const std::vector<Module>& modules, const Recipe& recipe) {
+std::vector<std::string> matrices_of(const ir::Graph& tower) {
+  std::vector<std::string> names;
+  for (const ir::WeightInfo& weight : tower.weights) {
+    if (weight.shape.size() < 2) continue;
+    names.push_back(weight.name.substr(0, weight.name.size() - std::string_view(".weight").size()));
+  }
+  return names;
+}
+
+Json quantization_config(const std::vector<Module>& modules, const Recipe& recipe,
+                         const std::vector<std::string>& untouched) {
   const std::string format = recipe.packed() ? "pack-quantized" : "int-quantized";
   const auto quantized = [&](bool embedding) {
     return std::any_of(modules.begin(), modules.end(), [&](const Module& m) {
@@ -93,6 +103,7 @@ Json quantization_config(const std::vector<Module>& modules, const Recipe& recip
   for (const Module& module : modules) {
     if (!module.kept.empty() && module.linear) ignore.push_back(module.tied() ? kHead : module.name);
   }
+  for (const std::string& name : untouched) ignore.push_back(name);
   return {{"quant_method", "compressed-tensors"}, {"format", format},
           {"quantization_status", "compressed"},  {"config_groups", std::move(groups)},
           {"ignore", std::move(ignore)},          {"kv_cache_scheme", nullptr},

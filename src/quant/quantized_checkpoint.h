@@ -25,7 +25,12 @@ namespace duan::quant {
 std::vector<checkpoint::TensorSpec> module_tensors(const Module& module, const Recipe& recipe);
 
 // The "quantization_config" of config.json.
-Json quantization_config(const std::vector<Module>& modules, const Recipe& recipe);
+// `untouched`: matrices beside those modules, which stay as they are: a vision tower's.
+Json quantization_config(const std::vector<Module>& modules, const Recipe& recipe,
+                         const std::vector<std::string>& untouched = {});
+
+// The modules whose weights a tower's graph multiplies or looks up.
+std::vector<std::string> matrices_of(const ir::Graph& tower);
 
 // The text of a config.json with one more key at its end; everything else stays as it is, byte for byte.
 std::string with_quantization_config(const std::string& config, const Json& quantization_config,

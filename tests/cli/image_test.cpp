@@ -98,6 +98,21 @@ TEST(Image, RunPutsPicturesAndVideosIntoThePromptAsTransformersDoes) {
   }
 }
 
+// The tower keeps its numbers, so that its features stay those of the golden; the decoder is rounded to 8 bits.
+TEST(Image, QuantizingLeavesTheTowerAsItIs) {
+  const test::TemporaryDir dir;
+  const std::string out = (dir.path() / "int8").string();
+  const auto made = run_duan({"quantize", tiny().string(), "-o", out, "--method", "int8-dynamic"});
+  ASSERT_EQ(made.exit_code, 0) << made.err;
+  const auto result = run_duan({"compare", out, (tiny() / "goldens" / "one.safetensors").string(), "--image",
+                                (tiny() / "wide.png").string(), "--json", "--tol", "1"});
+  const Json json = parse_json(result.out, "stdout");
+  EXPECT_LE(json.at("rms_over_std").get<double>(), 0.1);
+  EXPECT_GT(json.at("rms_over_std").get<double>(), 1e-4);  // else nothing was rounded
+  const Json ignore = read_json(fs::path(out) / "config.json").at("quantization_config").at("ignore");
+  EXPECT_NE(std::find(ignore.begin(), ignore.end(), "model.visual.blocks.0.attn.qkv"), ignore.end());
+}
+
 std::string error_of(const std::vector<std::string>& arguments) {
   const auto result = run_duan(arguments);
   EXPECT_EQ(result.exit_code, 1) << result.out;

@@ -25,6 +25,7 @@ struct PairDot {
   static constexpr int64_t kBlock = 1024;
   static constexpr int kRows = kTileRows;
   static constexpr int64_t kWeightBytes = 2;
+  static constexpr bool kPacksWeights = false;
   static Weights weights(const std::byte* p) { return _mm512_loadu_si512(p); }
   static Weights weights_part(const void* p, int64_t n) {
     return _mm512_maskz_loadu_epi16(static_cast<__mmask32>((uint64_t{1} << n) - 1), p);

@@ -150,27 +150,47 @@ Json smoothing_json(const ir::Graph& graph) {
   return json;
 }
 
-// What the file says without ONNX Runtime.
+// The graphs of a model that sees images beside its decoder's; a matrix that two of them read counts in both.
+std::vector<std::pair<std::filesystem::path, onnx::ModelFacts>> image_graphs(const ort::ModelFolder& model) {
+  std::vector<std::pair<std::filesystem::path, onnx::ModelFacts>> graphs;
+  if (!model.images) return graphs;
+  for (const auto& file : {model.images->embedding, model.images->tower}) {
+    graphs.emplace_back(file, onnx::verify_file(file).facts);
+  }
+  return graphs;
+}
+
+// What the files say without ONNX Runtime.
 void inspect_onnx(const InspectOptions& options, const ort::ModelFolder& model) {
   if (options.graph || options.kernels || options.tensors || options.smoothing) {
     throw Error("holds an ONNX model, whose graph duan does not read", model.folder.string(),
                 "name the checkpoint it was exported from");
   }
   const onnx::ModelFacts facts = onnx::verify_file(model.file).facts;
+  const auto beside = image_graphs(model);
   const std::vector<int64_t> eos = ort::read_generation_config(model.folder).eos_token_ids;
   if (options.json) {
-    fmt::print("{}\n", to_text({{"engine", "onnx"},
-                                {"file", model.file.string()},
-                                {"nodes", facts.nodes},
-                                {"weight_bytes", facts.weight_bytes},
-                                {"caches_in_place", facts.caches_in_place.size()},
-                                {"vocab_size", model.vocab_size},
-                                {"positions", model.context},
-                                {"eos_token_ids", eos}}));
+    Json json = {{"engine", "onnx"},
+                 {"file", model.file.string()},
+                 {"nodes", facts.nodes},
+                 {"weight_bytes", facts.weight_bytes},
+                 {"caches_in_place", facts.caches_in_place.size()},
+                 {"vocab_size", model.vocab_size},
+                 {"positions", model.context},
+                 {"eos_token_ids", eos}};
+    for (const auto& [file, its] : beside) {
+      json["image_graphs"].push_back(
+          {{"file", file.string()}, {"nodes", its.nodes}, {"weight_bytes", its.weight_bytes}});
+    }
+    fmt::print("{}\n", to_text(json));
     return;
   }
   fmt::print("{:<13} {}, for ONNX Runtime\n", "model", model.file.string());
   fmt::print("{:<13} {} nodes\n{:<13} {}\n", "graph", facts.nodes, "weights", size_text(facts.weight_bytes));
+  for (const auto& [file, its] : beside) {
+    fmt::print("{:<13} {} nodes, {} in {}\n", "images", its.nodes, size_text(its.weight_bytes),
+               file.filename().string());
+  }
   fmt::print("{:<13} {}, vocabulary {}\n", "positions", model.context, model.vocab_size);
   fmt::print("{:<13} {}\n", "eos", fmt::join(eos, ", "));
   if (const size_t count = facts.caches_in_place.size(); count > 0) {

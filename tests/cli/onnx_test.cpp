@@ -193,6 +193,21 @@ TEST(Onnx, InspectTellsWhatTheFileSays) {
   EXPECT_NE(kernels.err.find("the checkpoint it was exported from"), std::string::npos) << kernels.err;
 }
 
+TEST(Onnx, InspectTellsOfTheGraphsOfPictures) {
+  const test::TemporaryDir dir;
+  const std::string out = (dir.path() / "out").string();
+  export_model(test::data_dir() / "vl" / "qwen3-vl", out);
+  const Json graphs = json_of({"inspect", out, "--json"}).at("image_graphs");
+  ASSERT_EQ(graphs.size(), 2u);
+  for (const Json& graph : graphs) {
+    EXPECT_GT(graph.at("nodes").get<int>(), 0);
+    EXPECT_GT(graph.at("weight_bytes").get<int>(), 0);
+  }
+  const auto text = run_duan({"inspect", out});
+  EXPECT_NE(text.out.find("in vision_encoder.onnx"), std::string::npos) << text.out << text.err;
+  EXPECT_NE(text.out.find("in embed_tokens.onnx"), std::string::npos) << text.out << text.err;
+}
+
 TEST(Onnx, AnEngineThatDoesNotFitTheFolderIsAnError) {
   const test::TemporaryDir dir;
   const std::string out = (dir.path() / "out").string();

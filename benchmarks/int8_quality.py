@@ -55,17 +55,40 @@ def take_samples_of_any_length():
 
 
 class Samples(quantization.CalibrationDataReader):
-    def __init__(self, samples):
-        self.samples = iter(samples)
+    def __init__(self, folder, samples):
+        self.folder, self.samples = folder, iter(samples)
 
     def get_next(self):
         ids = next(self.samples, None)
-        return None if ids is None else feed(ids)
+        return None if ids is None else self.folder.feed(ids)
 
 
-def feed(ids):
-    row = np.array([ids], dtype=np.int64)
-    return {"input_ids": row, "attention_mask": np.ones_like(row)}
+class Folder:
+    """What `duan export` wrote without a KV cache; the decoder of a model that sees images gets embeddings of text."""
+
+    def __init__(self, path):
+        decoder = path / "decoder_model_merged.onnx"
+        self.file = decoder if decoder.exists() else path / "model.onnx"
+        self.embedding = session(path / "embed_tokens.onnx") if decoder.exists() else None
+        self.inputs = {i.name: i.shape for i in session(self.file).get_inputs()}
+
+    def feed(self, ids):
+        row = np.array([ids], dtype=np.int64)
+        known = {"input_ids": row, "attention_mask": np.ones_like(row), "num_logits_to_keep": np.array(len(ids), dtype=np.int64),
+                 "position_ids": np.broadcast_to(np.arange(len(ids)), (3, 1, len(ids))).copy()}
+        if self.embedding:
+            known["inputs_embeds"] = self.embedding.run(None, {"input_ids": row})[0]
+            known |= {name: np.zeros_like(known["inputs_embeds"]) for name in self.inputs if name.startswith("deepstack_embeds.")}
+        return {name: known[name] for name in self.inputs}
+
+
+def session(file):
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    # QDQ in floating point: without VNNI, the fused integer kernels may saturate, which is not what is judged here.
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
 
 
 class Chats:
@@ -115,21 +138,12 @@ def stop_ids_of(model):
 
 
 class Model:
-    def __init__(self, file):
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = 1
-        # QDQ in floating point: without VNNI, the fused integer kernels may saturate, which is not what is judged here.
-        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    def __init__(self, folder, file):
+        self.folder, self.session = folder, session(file)
 
     def log_probabilities(self, ids, positions):
         """Of the tokens at `positions`: [positions, vocabulary]."""
-        wanted = {i.name for i in self.session.get_inputs()}
-        feeds = {name: value for name, value in feed(ids).items() if name in wanted}
-        if "num_logits_to_keep" in wanted:
-            feeds["num_logits_to_keep"] = np.array(len(ids), dtype=np.int64)
-        logits = self.session.run(["logits"], feeds)[0][0][positions - 1].astype(np.float64)
+        logits = self.session.run(["logits"], self.folder.feed(ids))[0][0][positions - 1].astype(np.float64)
         logits -= logits.max(axis=1, keepdims=True)
         return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 
@@ -208,7 +222,8 @@ def main():
                     fp32 = by_duan(observer, smoothing)
 
         duan(arguments.duan, "export", arguments.model, "-o", root / "onnx", "--dialect", "onnx21", "--no-kv-cache")
-        fp32_model = Model(root / "onnx" / "model.onnx")
+        folder = Folder(root / "onnx")
+        fp32_model = Model(folder, folder.file)
         reference = [fp32_model.log_probabilities(*sequence) for sequence in held_out]
         theirs = {}
         take_samples_of_any_length()
@@ -217,13 +232,13 @@ def main():
             file.parent.mkdir(exist_ok=True)
             with contextlib.redirect_stdout(sys.stderr):
                 quantization.quantize_static(
-                    str(root / "onnx" / "model.onnx"), str(file), Samples(calibration),
+                    str(folder.file), str(file), Samples(folder, calibration),
                     quant_format=quantization.QuantFormat.QDQ, op_types_to_quantize=["Gemm"], per_channel=True,
                     activation_type=quantization.QuantType.QUInt8, weight_type=quantization.QuantType.QInt8,
                     calibrate_method=method,
                     extra_options=extra | ({} if outputs else {"OpTypesToExcludeOutputQuantization": ["Gemm"]}))
             title = name + (", outputs, too" if outputs else "")
-            theirs[title] = judge(Model(file), reference, held_out)
+            theirs[title] = judge(Model(folder, file), reference, held_out)
             report("onnxruntime", title, "none", theirs[title])
         print(f"| fp32 | | | 0 | 100 % | {fp32:.4f} |")
 

@@ -1,9 +1,10 @@
-// duan eval perplexity; duan eval kl is in eval_kl.cpp.
+// duan eval perplexity; kl and ocrbench are in files of their own.
 #include <fmt/format.h>
 
 #include "base/json.h"
 #include "cli/commands.h"
 #include "cli/eval_kl.h"
+#include "cli/eval_ocrbench.h"
 #include "cli/opened_model.h"
 #include "cli/progress.h"
 #include "cli/sequences.h"
@@ -64,6 +65,7 @@ void add_eval(CLI::App& app) {
   ppl->callback([options] { perplexity(*options); });
 
   add_eval_kl(*command);
+  add_eval_ocrbench(*command);
 }
 
 }  // namespace duan::cli

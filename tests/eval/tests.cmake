@@ -1,3 +1,3 @@
-foreach(name compare kl perplexity predicted statistics)
+foreach(name compare kl ocrbench perplexity predicted statistics)
   duan_test(eval/${name}_test.cpp DEPENDS duan::eval)
 endforeach()

@@ -13,8 +13,9 @@ int64_t deepstack_level(std::string_view name) {
   if (!name.starts_with(ir::kDeepstackEmbeds)) return -1;
   name.remove_prefix(ir::kDeepstackEmbeds.size());
   int64_t level = -1;
-  std::from_chars(name.data(), name.data() + name.size(), level);
-  return level;
+  const char* end = name.data() + name.size();
+  // What is made of such an input is named after it: "deepstack_embeds.0.add".
+  return std::from_chars(name.data(), end, level).ptr == end ? level : -1;
 }
 
 bool is_of_images(std::string_view name) {

@@ -45,7 +45,8 @@ std::string error_of(const std::function<void()>& work) {
 
 std::vector<fs::path> models_to_try() {
   return {test::data_dir() / "models/qwen2", test::data_dir() / "models/qwen3-tied",
-          test::data_dir() / "models/qwen3-untied", test::source_dir() / "models/demo"};
+          test::data_dir() / "models/qwen3-untied", test::data_dir() / "vl/qwen3-vl",
+          test::source_dir() / "models/demo"};
 }
 
 TEST(Quantize, EveryMethodWritesWhatOurEnginesRunCloseToTheSource) {

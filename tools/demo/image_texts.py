@@ -12,7 +12,7 @@ import string
 import zlib
 
 CORPUS = pathlib.Path(__file__).resolve().parent / "corpus"
-CHINESE = 300
+CHINESE = 200
 HELD_SHARE = 8  # one string in so many is held out
 LETTERS = string.ascii_letters + string.digits + "!\"#$%&'()*+,-./:;<=>?@[]_"
 SYLLABLES = ("ba be bo ca ce co da de di do fa fe fi ga go ha he hi ka ki ko la le li lo lu ma me mi mo na ne no pa pe pi po ra re "

@@ -3,9 +3,9 @@
 
 Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name
 the character at each sixth of an image token (an auxiliary head that is dropped afterwards). `all`: tower and language
-part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. AdamW, cosine
-to zero over each stage's minutes, exponential average of the weights; the best average by held-out answers is written
-to --out in Qwen3-VL's format.
+part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. Muon for the
+matrices of the layers, AdamW for the rest, cosine to zero over each stage's minutes, exponential average of the weights;
+the best average by held-out answers is written to --out in Qwen3-VL's format.
 
     python tools/demo/train_vision.py --work build/demo --stage tower --minutes 12
     python tools/demo/train_vision.py --work build/demo --stage all --minutes 60 --out build/demo/vl
@@ -27,6 +27,7 @@ from torch.nn import functional as F
 import image_texts
 import images
 from model import Shape
+from muon import Muon
 from picture_batches import Dialogues, Source
 from train import batches, load_corpus
 from vision import Qwen3VL, VisionShape
@@ -105,8 +106,9 @@ def main():
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/demo/vl"))
     parser.add_argument("--stage", choices=("tower", "all"), required=True)
     parser.add_argument("--minutes", type=float, required=True, help="of this stage, by the wall clock")
-    parser.add_argument("--rate", type=float, default=1e-3, help="of the tower")
-    parser.add_argument("--text-rate", type=float, default=5e-4, help="of the language part")
+    parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's, of the tower")
+    parser.add_argument("--text-rate", type=float, default=3e-4, help="AdamW's, of the language part")
+    parser.add_argument("--muon", type=float, default=2.0, help="Muon's rates, as a multiple of AdamW's")
     parser.add_argument("--patches", type=int, default=1536, help="of a batch, 24 being added for each dialogue")
     parser.add_argument("--text-tokens", type=int, default=1024, help="of the replayed dialogues of a step")
     parser.add_argument("--dialogues", type=int, default=40000, help="lines of train.jsonl to replay")
@@ -133,13 +135,19 @@ def main():
     if state:
         model.load_state_dict(state["model"])
         head.load_state_dict(state["head"])
-    groups = [{"params": [*model.vision.parameters(), *head.parameters()], "base": options.rate},
-              {"params": list(model.text.parameters()) if joint else [], "base": options.text_rate}]
-    optimizer = torch.optim.AdamW([group for group in groups if group["params"]], betas=(0.9, 0.98), weight_decay=0.01)
+    parts = [(options.rate, [*model.vision.named_parameters(), *head.named_parameters()])]
+    parts += [(options.text_rate, list(model.text.named_parameters()))] if joint else []
+    matrices, others = [], []
+    for rate, named in parts:
+        inner = [p for name, p in named if ("blocks." in name or "layers." in name) and p.dim() == 2]
+        matrices.append({"params": inner, "base": options.muon * rate})
+        others.append({"params": [p for _, p in named if all(p is not one for one in inner)], "base": rate})
+    optimizers = [Muon(matrices, options.rate), torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.01)]
     model.text.requires_grad_(joint)
     average = Average(model, 0.998)
     if options.resume:
-        optimizer.load_state_dict(state["optimizer"])
+        for optimizer, saved in zip(optimizers, state["optimizers"]):
+            optimizer.load_state_dict(saved)
         average.values, average.count = state["average"], state["step"]
         step, seen, spent, worked, best = (state[name] for name in ("step", "seen", "spent", "worked", "best"))
     cases = validation(dialogues)
@@ -156,11 +164,11 @@ def main():
         part = spent / (60 * options.minutes)
         source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
         scale = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
-        for group in optimizer.param_groups:
+        for group in [group for optimizer in optimizers for group in optimizer.param_groups]:
             group["lr"] = group["base"] * max(scale, 1e-3)
         pictures, slots, asked = source.next()
         pictures, slots = torch.from_numpy(pictures), torch.from_numpy(slots.astype(numpy.int64))
-        tokens, levels = model.vision(pictures)
+        tokens, levels = model.vision(pictures) if joint else (model.vision(pictures, False), [])
         losses = {"slots": F.cross_entropy(head(tokens).view(-1, len(image_texts.characters())), slots.view(-1))}
         loss = losses["slots"]
         if joint:
@@ -180,9 +188,10 @@ def main():
             seen["text"] += text_ids.numel()
             seen["tokens"] += ids.size
         loss.backward()
-        torch.nn.utils.clip_grad_norm_([p for group in optimizer.param_groups for p in group["params"]], 1.0)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
+        torch.nn.utils.clip_grad_norm_([p for group in others for p in group["params"]], 1.0)
+        for optimizer in optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         average.add(model)
         step += 1
         seen["pictures"] += len(pictures)
@@ -207,7 +216,8 @@ def main():
             else:
                 print(f"held-out slots: {100 * score_slots(judge, head, cases):.1f} %, without averaging "
                       f"{100 * score_slots(model, head, cases):.1f} %", flush=True)
-            save(path, {"model": model.state_dict(), "head": head.state_dict(), "optimizer": optimizer.state_dict(), "best": best,
+            save(path, {"model": model.state_dict(), "head": head.state_dict(), "best": best,
+                        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
                         "average": average.values, "step": step, "seen": seen, "spent": spent, "worked": worked})
         if over:
             break

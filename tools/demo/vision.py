@@ -84,6 +84,16 @@ class Merger(nn.Module):
         return self.linear_fc2(F.gelu(self.linear_fc1(x)))
 
 
+def cosines(count, side):
+    """The first `count` waves of a side x side cosine transform, low frequencies first: [count, 3 * side * side] on the
+    brightness of the pixels, the higher ones stronger, since pictures have less of them."""
+    waves = torch.cos(torch.pi / side * torch.outer(torch.arange(side), torch.arange(side) + 0.5)) * (2 / side) ** 0.5
+    waves[0] /= 2 ** 0.5
+    order = sorted(((y, x) for y in range(side) for x in range(side)), key=lambda one: (sum(one), one))[:count]
+    rows = torch.stack([torch.outer(waves[y], waves[x]) * (1 + y + x) / (2 * side) for y, x in order])
+    return (rows[:, None] / 3).expand(-1, 3, -1, -1).reshape(count, -1)
+
+
 class Patches(nn.Module):
     """One kernel for both temporal slots: a still picture repeats its pixels, so training needs only their sum."""
 
@@ -110,6 +120,8 @@ class Vision(nn.Module):
                 nn.init.trunc_normal_(parameter, std=0.02 if "embed" in name else parameter.shape[1] ** -0.5)
             if name.endswith(("attn.proj.weight", "mlp.linear_fc2.weight")):
                 nn.init.normal_(parameter, std=0.02)
+        with torch.no_grad():
+            self.patch.weight.copy_(cosines(shape.hidden_size, shape.patch_size))
         for merger in self.deepstack_merger_list:  # begin without an effect on the language part
             nn.init.zeros_(merger.linear_fc2.weight)
 

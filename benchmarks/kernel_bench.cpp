@@ -276,66 +276,81 @@ void measure_quantizeds(ThreadPool& pool, const Machine& machine, const Options&
                     machine, options, report);
 }
 
-// All heads of one layer of Qwen3-1.7B: 16 query heads over 8 kv heads of 128.
-void measure_attention(int64_t past, int64_t rows, DType cache, ThreadPool& pool, const Machine& machine,
-                       const Options& options, Report& report) {
-  constexpr int64_t kKvHeads = 8, kHeadsPerKv = 2, kHeadDim = 128, kWidth = kKvHeads * kHeadsPerKv * kHeadDim;
+struct Heads {
+  int64_t kv, per_kv, dim;
+};
+constexpr Heads kTextHeads = {8, 2, 128};    // of Qwen3-1.7B
+constexpr Heads kVisionHeads = {16, 1, 64};  // of the tower of Qwen3-VL-2B
+
+// All heads of one layer. `seen` > 0: so many positions are seen by every row, as in a vision tower.
+void measure_attention(const Heads& heads, int64_t past, int64_t rows, int64_t seen, DType cache, ThreadPool& pool,
+                       const Machine& machine, const Options& options, Report& report) {
+  const int64_t kv_heads = heads.kv, per_kv = heads.per_kv, head_dim = heads.dim, width = kv_heads * per_kv * head_dim;
   const int64_t positions = past + rows, capacity = (positions + 15) / 16 * 16;
-  const int64_t bytes = kernels::kv_bytes(cache, capacity, kHeadDim);
+  const int64_t bytes = kernels::kv_bytes(cache, capacity, head_dim);
   // Decode reads a cache that lies in memory: as many layers as make 256 MiB, in turn.
-  const int64_t layers = rows == 1 ? std::max<int64_t>(1, (int64_t{256} << 20) / (bytes * 2 * kKvHeads)) : 1;
-  std::vector<std::byte> keys = random_elements(layers * kKvHeads * capacity * kHeadDim, cache), values = keys;
-  const std::vector<std::byte> q = random_elements(rows * kWidth, DType::f32);
-  std::vector<float> out(static_cast<size_t>(rows * kWidth));
-  const int64_t scratch_floats = kernels::attention_scratch_floats(kHeadDim);
+  const int64_t layers = rows == 1 ? std::max<int64_t>(1, (int64_t{256} << 20) / (bytes * 2 * kv_heads)) : 1;
+  std::vector<std::byte> keys = random_elements(layers * kv_heads * capacity * head_dim, cache), values = keys;
+  const std::vector<std::byte> q = random_elements(rows * width, DType::f32);
+  std::vector<float> out(static_cast<size_t>(rows * width));
+  const int64_t scratch_floats = kernels::attention_scratch_floats(head_dim);
   std::vector<float> scratch(static_cast<size_t>(scratch_floats * pool.threads()));
   for (const AttentionKernel& kernel : kernels::attention_kernels()) {
     const bool slow = std::string_view(kernel.name) == "ref" || (std::string_view(kernel.name) == "plain" && rows > 1);
-    if (!isa_allowed(kernel.needs) || !kernel.fits(cache, kHeadDim) || (slow && !options.slow)) continue;
+    if (!isa_allowed(kernel.needs) || !kernel.fits(cache, head_dim) || (slow && !options.slow)) continue;
     const double seconds = best_seconds(
         [&] {
           for (int64_t layer = 0; layer < layers; ++layer) {
             pool.run([&](int index) {
-              const auto [first, last] = ThreadPool::split(kKvHeads, 1, index, pool.threads());
+              const auto [first, last] = ThreadPool::split(kv_heads, 1, index, pool.threads());
               for (int64_t head = first; head < last; ++head) {
-                const int64_t at = (layer * kKvHeads + head) * bytes, column = head * kHeadsPerKv * kHeadDim;
+                const int64_t at = (layer * kv_heads + head) * bytes, column = head * per_kv * head_dim;
                 kernel.run({reinterpret_cast<const float*>(q.data()) + column,
-                            kWidth,
-                            kHeadDim,
+                            width,
+                            head_dim,
                             rows,
-                            kHeadsPerKv,
+                            per_kv,
                             past,
                             0.088f,
-                            {cache, keys.data() + at, values.data() + at, capacity, kHeadDim},
+                            {cache, keys.data() + at, values.data() + at, capacity, head_dim},
                             out.data() + column,
                             DType::f32,
-                            kWidth,
-                            kHeadDim,
-                            scratch.data() + index * scratch_floats});
+                            width,
+                            head_dim,
+                            scratch.data() + index * scratch_floats,
+                            seen});
               }
             });
           }
         },
         options.runs);
     const double each = seconds / static_cast<double>(layers);
-    const std::string text = fmt::format("{} rows after {}, {} cache", rows, past, dtype_name(cache));
+    const std::string text = fmt::format("{} rows {} {}, {} cache", rows, seen > 0 ? "of" : "after",
+                                         seen > 0 ? seen : past, dtype_name(cache));
     if (rows == 1) {
       report.add("attention", kernel.name, text, each,
-                 static_cast<double>(positions * kHeadDim * kKvHeads * 2) * static_cast<double>(dtype_size(cache)),
+                 static_cast<double>(positions * head_dim * kv_heads * 2) * static_cast<double>(dtype_size(cache)),
                  "GB/s", machine.bandwidth);
     } else {
       // Scores and weighted values: 4 operations per component of each visible pair.
-      const double pairs = static_cast<double>(rows) * (static_cast<double>(past) + static_cast<double>(rows + 1) / 2);
-      report.add("attention", kernel.name, text, each, 4 * pairs * kWidth, "GFLOP/s", machine.peaks.fp32);
+      const double pairs =
+          static_cast<double>(rows) *
+          (seen > 0 ? static_cast<double>(seen) : static_cast<double>(past) + static_cast<double>(rows + 1) / 2);
+      report.add("attention", kernel.name, text, each, 4 * pairs * static_cast<double>(width), "GFLOP/s",
+                 machine.peaks.fp32);
     }
   }
 }
 
 void measure_attentions(ThreadPool& pool, const Machine& machine, const Options& options, Report& report) {
   for (const DType cache : {DType::bf16, DType::f32}) {
-    measure_attention(0, 512, cache, pool, machine, options, report);
-    measure_attention(3584, 512, cache, pool, machine, options, report);
-    for (const int64_t past : {511, 4095, 16383}) measure_attention(past, 1, cache, pool, machine, options, report);
+    const auto measure = [&](const Heads& heads, int64_t past, int64_t rows, int64_t seen) {
+      measure_attention(heads, past, rows, seen, cache, pool, machine, options, report);
+    };
+    measure(kTextHeads, 0, 512, 0);
+    measure(kTextHeads, 3584, 512, 0);
+    for (const int64_t past : {511, 4095, 16383}) measure(kTextHeads, past, 1, 0);
+    measure(kVisionHeads, 3584, 512, 4096);
   }
 }
 

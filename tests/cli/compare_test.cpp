@@ -38,6 +38,17 @@ TEST(Compare, ExitsWith1BeyondTheToleranceAndNamesTheNode) {
   EXPECT_EQ(result.err, "");
 }
 
+TEST(Compare, PassesTheDemoModel) {
+  for (const char* engine : {"native", "reference"}) {
+    std::vector<std::string> all = {"compare", "demo", "--engine", engine};
+    for (const auto& entry : std::filesystem::directory_iterator(test::data_dir() / "models" / "demo")) {
+      all.push_back(entry.path().string());
+    }
+    const auto result = run_duan(all);
+    EXPECT_EQ(result.exit_code, 0) << engine << "\n" << result.out << result.err;
+  }
+}
+
 TEST(Compare, EveryInstructionSetPasses) {
   const auto model = test::data_dir() / "models" / "qwen3-untied";
   for (const char* isa : {"plain", "avx2", "avx512", "avx512_bf16"}) {

@@ -1,21 +1,19 @@
 #!/usr/bin/env python3
 """Writes what transformers computes with models/demo (fp32, CPU), for the engine's tests.
 
-tests/data/demo_greedy.json: prompts rendered by the chat template, their ids, 48 greedy ids and the text. The same
-prompts as tests/data/models/demo/<case>.safetensors: input_ids [n], logits [ceil(n / 4), vocab] of every 4th
-position, logits_last [vocab], greedy_ids [32] (with the cache, no stop at an end token).
+Prompts rendered by the chat template, as tests/data/models/demo/<case>.safetensors: input_ids [n], logits
+[ceil(n / 4), vocab] of every 4th position, logits_last [vocab], greedy_ids [32] (with the cache, no stop at an end token).
 
     python tools/demo/make_golden.py
 """
 import argparse
-import json
 import pathlib
 
 import torch
 from safetensors.torch import save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForImageTextToText, AutoTokenizer
 
-GREEDY_TOKENS = 48
+GREEDY_TOKENS = 32
 PROMPTS = {
     "zh_hello": [{"role": "user", "content": "你好"}],
     "zh_kv_cache": [{"role": "user", "content": "什么是KV缓存？"}],
@@ -44,15 +42,13 @@ def greedy(model, ids):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"))
-    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/data"))
+    parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("tests/data/models/demo"))
     options = parser.parse_args()
     torch.set_num_threads(1)
     tokenizer = AutoTokenizer.from_pretrained(options.model)
-    model = AutoModelForCausalLM.from_pretrained(options.model, attn_implementation="eager", dtype=torch.float32).eval()
+    model = AutoModelForImageTextToText.from_pretrained(options.model, attn_implementation="eager", dtype=torch.float32).eval()
     stop = tokenizer.convert_tokens_to_ids("<|im_end|>")
-    folder = options.out / "models" / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
-    cases = []
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, messages in PROMPTS.items():
         text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True, enable_thinking=False)
         ids = torch.tensor([tokenizer(text).input_ids])
@@ -60,13 +56,10 @@ def main():
             logits = model(input_ids=ids, use_cache=False).logits[0]
             chosen, margin = greedy(model, ids)
         save_file({"input_ids": ids[0].contiguous(), "logits": logits[::4].contiguous(),
-                   "logits_last": logits[-1].contiguous(), "greedy_ids": torch.tensor(chosen[:32])},
-                  folder / f"{name}.safetensors")
+                   "logits_last": logits[-1].contiguous(), "greedy_ids": torch.tensor(chosen)},
+                  options.out / f"{name}.safetensors")
         until = chosen[:chosen.index(stop)] if stop in chosen else chosen
-        cases.append({"name": name, "messages": messages, "prompt": text, "input_ids": ids[0].tolist(),
-                      "greedy_ids": chosen, "greedy_min_margin": margin, "answer": tokenizer.decode(until)})
-        print(f"{name}: margin {margin:.4f}, {cases[-1]['answer']}")
-    (options.out / "demo_greedy.json").write_text(json.dumps(cases, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+        print(f"{name}: margin {margin:.4f}, {tokenizer.decode(until)}")
 
 
 if __name__ == "__main__":

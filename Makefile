@@ -1,6 +1,7 @@
 # Short names for what the presets do. `make help` lists them.
 JOBS ?= $(shell nproc)
 MODEL ?= models/demo
+EXAMPLE := models/demo/ocr/regular/024.png
 ARGS ?=
 BUILD := build/release
 DUAN := $(BUILD)/bin/duan
@@ -22,6 +23,7 @@ all: configure  ## the same with the tests and the programs of benchmarks/
 
 chat:  ## build, then talk to the demo model (MODEL=folder for another, ARGS for options); reads a pipe, too
 	@$(MAKE) --no-print-directory build </dev/null >&2
+	@if [ "$(MODEL)" = models/demo ]; then echo "It reads pictures, too: /image $(EXAMPLE), then 图中写了什么？" >&2; fi
 	@$(DUAN) chat $(MODEL) $(ARGS)
 
 test: all  ## build everything, then run all tests

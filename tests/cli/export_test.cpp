@@ -22,28 +22,45 @@ std::set<std::string> names_in(const fs::path& folder) {
 
 std::string model(const char* name) { return (test::data_dir() / "models" / name).string(); }
 
-TEST(Export, WritesAFolderThatGenAiReads) {
-  const test::TemporaryDir dir;
-  const fs::path out = dir.path() / "new" / "out";
-  const auto result = run_duan({"export", "demo", "-o", out.string(), "--json"});
-  ASSERT_EQ(result.exit_code, 0) << result.err;
-  const Json json = parse_json(result.out, "stdout");
+// Exports `from` to `out` and gives the names it tells, after holding them against what lies there.
+std::set<std::string> exported(const fs::path& from, const fs::path& out) {
+  const auto result = run_duan({"export", from.string(), "-o", out.string(), "--json"});
+  if (result.exit_code != 0) throw std::runtime_error(result.err);
   std::set<std::string> told;
+  const Json json = parse_json(result.out, "stdout");
   for (const Json& file : json.at("files")) {
     const std::string name = file.at("name").get<std::string>();
     told.insert(name);
     EXPECT_EQ(fs::file_size(out / name), file.at("bytes").get<uint64_t>()) << name;
   }
   EXPECT_EQ(told, names_in(out));
+  EXPECT_EQ(names_in(out.parent_path()), std::set<std::string>{"out"});
+  EXPECT_EQ(read_file(out / "config.json"), read_file(from / "config.json"));
+  return told;
+}
+
+TEST(Export, WritesAFolderThatGenAiReads) {
+  const test::TemporaryDir dir;
+  const fs::path source = dir.path() / "model", demo = test::source_dir() / "models" / "demo";
+  fs::copy(model("qwen3-tied"), source);
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"}) fs::copy(demo / name, source);
+  const fs::path out = dir.path() / "new" / "out";
+  const std::set<std::string> told = exported(source, out);
   for (const char* name : {"model.onnx", "model.onnx.data", "genai_config.json", "config.json", "tokenizer.json"}) {
     EXPECT_TRUE(told.contains(name)) << name;
   }
-  EXPECT_EQ(read_file(out / "config.json"), read_file(test::source_dir() / "models/demo/config.json"));
-  EXPECT_EQ(names_in(out.parent_path()), std::set<std::string>{"out"});
-
   const Json genai = read_json(out / "genai_config.json");
   EXPECT_EQ(genai.at("model").at("decoder").at("filename"), "model.onnx");
   EXPECT_EQ(genai.at("model").at("type"), "qwen3");
+}
+
+TEST(Export, WritesThreeGraphsOfAModelThatSeesImages) {
+  const test::TemporaryDir dir;
+  const std::set<std::string> told = exported(test::source_dir() / "models" / "demo", dir.path() / "new" / "out");
+  for (const char* name : {"decoder_model_merged.onnx", "embed_tokens.onnx", "vision_encoder.onnx", "model.onnx.data",
+                           "config.json", "preprocessor_config.json", "tokenizer.json"}) {
+    EXPECT_TRUE(told.contains(name)) << name;
+  }
 }
 
 TEST(Export, GivesTheSameBytesEachTime) {

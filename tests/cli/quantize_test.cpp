@@ -73,8 +73,8 @@ TEST(Quantize, SaysWhatItDidAndTheModelAnswers) {
   const auto result = run_duan(
       {"quantize", "demo", "-o", out, "--calibration", calibration, "--samples", "4", "--smooth-alpha", "0.5"});
   ASSERT_EQ(result.exit_code, 0) << result.err;
-  EXPECT_NE(result.out.find("| model.layers.0.mlp.down_proj |"), std::string::npos) << result.out;
-  EXPECT_NE(result.out.find("weights 3."), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("| model.language_model.layers.0.mlp.down_proj |"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("weights 11."), std::string::npos) << result.out;
   const auto answer = run_duan({"run", out, "-p", "你好", "-n", "8", "--temp", "0"});
   EXPECT_EQ(answer.exit_code, 0) << answer.err;
   const auto original = run_duan({"run", "demo", "-p", "你好", "-n", "8", "--temp", "0"});

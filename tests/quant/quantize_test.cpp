@@ -195,9 +195,9 @@ TEST(Quantize, SmoothingChangesNothingButTheRounding) {
   quantize(model, &samples, dir.path() / "plain", options);
   const double smoothed = divergence(quantized, model);
   EXPECT_LT(smoothed, 5e-3);
-  EXPECT_LT(smoothed, 2 * divergence(models::Model::open(dir.path() / "plain"), model));
+  EXPECT_LT(smoothed, 3 * divergence(models::Model::open(dir.path() / "plain"), model));
   // up_proj's rows were divided by powers of two, exactly.
-  const std::string name = "model.layers.0.mlp.up_proj.weight";
+  const std::string name = "model.language_model.layers.0.mlp.up_proj.weight";
   const Shape shape{512, 256};
   const Weight before = model.checkpoint.weight(name, shape), after = quantized.checkpoint.weight(name, shape);
   std::vector<float> a(256), b(256);
@@ -218,13 +218,13 @@ TEST(Quantize, StaysWithinItsBudgetAndKeepsTheWorst) {
   const models::Model model = models::Model::open(test::source_dir() / "models/demo");
   const CalibrationSet samples = test::some_samples(model.config.vocab_size, 2, 12);
   QuantizeOptions options = options_for(Method::int8_static);
-  options.recipe.budget = 70;
+  options.recipe.budget = 85;  // the vision tower, which stays as it is, is more than half of the model
   options.recipe.alpha = 0.5;  // trying all takes sanitizers minutes
   const test::TemporaryDir dir;
   const Json report = quantize(model, &samples, dir.path() / "out", options);
   const double part = report.at("bytes").at("output").get<double>() / report.at("bytes").at("source").get<double>();
-  EXPECT_LE(part, 0.70);
-  EXPECT_GT(part, 0.66);
+  EXPECT_LE(part, 0.85);
+  EXPECT_GT(part, 0.81);
   double worst_quantized = 0, worst_kept = 0;
   size_t kept = 0;
   for (const Json& module : report.at("modules")) {

@@ -18,19 +18,14 @@ import image_texts
 import images
 from model import Shape
 from picture_batches import Dialogues
-from vision import Qwen3VL, VisionShape
+from vision import Qwen3VL, VisionShape, load_weights
 
 
 def load(path):
     """vision.py's model with the weights of a written checkpoint, in fp32."""
-    weights = {name: value.float() for name, value in load_file(path / "model.safetensors").items()}
+    weights = load_file(path / "model.safetensors")
     model = Qwen3VL(Shape(vocab_size=weights["model.language_model.embed_tokens.weight"].shape[0]), VisionShape())
-    model.text.load_state_dict({name.replace("model.language_model.", "model."): value for name, value in weights.items()
-                                if "language_model" in name})
-    tower = {name.removeprefix("model.visual."): value for name, value in weights.items() if "visual" in name}
-    tower["patch.weight"] = tower.pop("patch_embed.proj.weight").sum(2).flatten(1)
-    tower["patch.bias"] = tower.pop("patch_embed.proj.bias")
-    model.vision.load_state_dict(tower)
+    load_weights(model, weights)
     return model.eval()
 
 

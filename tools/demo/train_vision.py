@@ -30,7 +30,7 @@ from model import Shape
 from muon import Muon
 from picture_batches import Dialogues, Source
 from train import batches, load_corpus
-from vision import Qwen3VL, VisionShape
+from vision import Qwen3VL, VisionShape, load_weights
 from write_vision import write_vision_model
 
 LONGEST_STEP = 30  # seconds; a longer one means that the process was stopped for a while, which is not training time
@@ -102,7 +102,7 @@ def save(path, state):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path("build/demo"), help="train.jsonl, checkpoints")
-    parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"), help="tokenizer, text weights")
+    parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"), help="tokenizer, weights to begin with")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/demo/vl"))
     parser.add_argument("--stage", choices=("tower", "all"), required=True)
     parser.add_argument("--minutes", type=float, required=True, help="of this stage, by the wall clock")
@@ -129,7 +129,7 @@ def main():
     model = Qwen3VL(Shape(vocab_size=tokenizer.get_vocab_size()), VisionShape())
     head = nn.Linear(256, images.SLOTS * len(image_texts.characters()))
     start = path if options.resume else options.start or (options.work / "vision_tower.pt" if joint else None)
-    model.text.load_state_dict({name: value.float() for name, value in load_file(options.model / "model.safetensors").items()})
+    load_weights(model, load_file(options.model / "model.safetensors"))
     average, step, seen, spent, worked, best = None, 0, {"pictures": 0, "text": 0, "tokens": 0}, 0.0, 0.0, -1.0
     state = torch.load(start, weights_only=True) if start else None
     if state:

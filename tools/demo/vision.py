@@ -211,6 +211,18 @@ class Qwen3VL(nn.Module):
         return F.linear(decoder.norm(x.reshape(-1, x.shape[-1])[places]), decoder.embed_tokens.weight)
 
 
+def load_weights(model, weights):
+    """Takes over what checkpoint() gave; of a text model's weights, the language part alone."""
+    weights = {name: value.float() for name, value in weights.items()}
+    model.text.load_state_dict({name.replace("model.language_model.", "model."): value for name, value in weights.items()
+                                if "visual" not in name})
+    tower = {name.removeprefix("model.visual."): value for name, value in weights.items() if "visual" in name}
+    if tower:
+        tower["patch.weight"] = tower.pop("patch_embed.proj.weight").sum(2).flatten(1)
+        tower["patch.bias"] = tower.pop("patch_embed.proj.bias")
+        model.vision.load_state_dict(tower)
+
+
 def checkpoint(model):
     """The weights under the names of a Qwen3-VL checkpoint, bf16."""
     found = {}

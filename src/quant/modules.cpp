@@ -135,4 +135,11 @@ std::vector<Module> find_modules(const models::Model& model, const std::vector<B
   return modules;
 }
 
+const Module* module_of(const std::vector<Module>& modules, ir::NodeId linear) {
+  for (const Module& module : modules) {
+    if (module.linear == linear) return &module;
+  }
+  return nullptr;
+}
+
 }  // namespace duan::quant

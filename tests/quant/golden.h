@@ -4,15 +4,18 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
+#include "base/json.h"
 #include "checkpoint/safetensors.h"
 #include "checkpoint/writer.h"
 #include "engine/engine.h"
 #include "models/model.h"
 #include "quant/calibration.h"
+#include "support/paths.h"
 
 namespace duan::test {
 
@@ -28,6 +31,27 @@ inline std::vector<float> floats(const checkpoint::SafetensorsFile& file, const 
   std::vector<float> values(static_cast<size_t>(*element_count(tensor.shape)));
   to_float(tensor.dtype, tensor.data, static_cast<int64_t>(values.size()), values.data());
   return values;
+}
+
+// Tensors of floats or doubles; our reader has no use for the latter.
+inline std::map<std::string, std::vector<double>> read_doubles(const std::filesystem::path& file) {
+  const std::string bytes = read_file(file);
+  uint64_t header = 0;
+  std::memcpy(&header, bytes.data(), 8);
+  std::map<std::string, std::vector<double>> out;
+  const Json entries = parse_json(bytes.substr(8, header), file.string());
+  for (const auto& [name, tensor] : entries.items()) {
+    if (!tensor.contains("dtype")) continue;
+    const size_t size = tensor["dtype"] == "F64" ? 8 : 4;
+    const auto begin = tensor["data_offsets"][0].get<size_t>(), end = tensor["data_offsets"][1].get<size_t>();
+    for (size_t at = 8 + header + begin; at < 8 + header + end; at += size) {
+      double wide = 0;
+      float narrow = 0;
+      std::memcpy(size == 8 ? static_cast<void*>(&wide) : &narrow, bytes.data() + at, size);
+      out[name].push_back(size == 8 ? wide : narrow);
+    }
+  }
+  return out;
 }
 
 // calib.safetensors: input_ids [samples, tokens].

@@ -103,7 +103,9 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
                             [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens); }},
                            hidden, is_last ? nullptr : &out, observed);
 
-  if (recipe_.rounds_inputs() && recipe_.smooth) smooth(state);
+  if (recipe_.scales_channels()) {
+    smooth(state, graph, hidden, [&](double part) { progress(kObserved + (kRanged - kObserved) * part); });
+  }
 
   // Ranges are those of the inputs as they will be.
   Observed again;
@@ -127,12 +129,32 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
 
 // ---- smoothing
 
-void BlockQuantizer::smooth(State& state) {
+void BlockQuantizer::smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
+                            const std::function<void(double part)>& progress) {
+  std::vector<const SmoothingPair*> pairs;
   for (const SmoothingPair& pair : smoothing_.pairs) {
-    if (pair.producer < state.block.first || pair.consumers.back() >= state.block.last) continue;
-    const std::string& value = model_.graph.value(pair.value).name;
-    state.pairs.push_back({&pair, value, scaler_.smoothquant(pair, state.inputs.at(value))});
-    if (!state.pairs.back().scales.divisors.empty()) divide_producer(state, state.pairs.back());
+    if (pair.producer >= state.block.first && pair.consumers.back() < state.block.last) pairs.push_back(&pair);
+  }
+  const bool is_last = state.index + 1 == blocks_.size();
+  Sequences rows;  // that AWQ tries scales on
+  if (recipe_.method == Method::awq && !pairs.empty() && !is_last) {
+    const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                                   [](const ir::Node& node) { return std::holds_alternative<ir::Attention>(node.op); });
+    rows = awq_rows(hidden, *samples_, whole, recipe_.search_tokens);
+  }
+  for (const SmoothingPair* pair : pairs) {
+    const std::string& value = model_.graph.value(pair->value).name;
+    const InputStatistics& input = state.inputs.at(value);
+    Pair& found = state.pairs.emplace_back(Pair{pair, value, {}});
+    if (recipe_.method != Method::awq) {
+      found.scales = scaler_.smoothquant(*pair, input);
+    } else if (is_last) {
+      found.scales.note = "what the head reads is not scaled";
+    } else {
+      const auto done = static_cast<double>(state.pairs.size() - 1), count = static_cast<double>(pairs.size());
+      found.scales = scaler_.awq(*pair, input, graph, rows, [&](double part) { progress((done + part) / count); });
+    }
+    if (!found.scales.divisors.empty()) divide_producer(state, found);
   }
 }
 

@@ -41,7 +41,8 @@ class BlockQuantizer {
   void check_weights(const ir::Graph& graph);
   void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
                  const std::function<void(double)>& progress);
-  void smooth(State& state);
+  void smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
+              const std::function<void(double part)>& progress);
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
   Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);

@@ -53,6 +53,7 @@ InputScheme input_scheme(const Recipe& recipe, float range, DType dtype) {
     case Method::int8_dynamic:
       return {InputRounding::dynamic};
     case Method::rtn:
+    case Method::awq:
       break;
   }
   return {};

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/log.h"
 #include "quant/output_error.h"
 #include "quant/smoothquant.h"
 
@@ -88,6 +89,46 @@ PairScales PairScaler::smoothquant(const SmoothingPair& pair, const InputStatist
     chosen.divisors = std::move(scales);
   }
   if (chosen.divisors.empty()) chosen.note = "no alpha made the error of its consumers less";
+  return chosen;
+}
+
+PairScales PairScaler::awq(const SmoothingPair& pair, const InputStatistics& input, const ir::Graph& block,
+                           const Sequences& rows, const std::function<void(double)>& progress) {
+  PairScales chosen;
+  std::vector<SourceMatrix> consumers;
+  for (const Module* module : rounded_consumers(pair)) {
+    consumers.emplace_back(model_.checkpoint, module->weight, module->shape);
+  }
+  if (consumers.empty()) {
+    chosen.note = "its consumers are kept";
+    return chosen;
+  }
+  if (std::all_of(input.channel_mean.begin(), input.channel_mean.end(), [](float x) { return x == 0; })) {
+    chosen.note = "every calibration input is 0";
+    warn("{}: {}; its columns are not scaled", model_.graph.node(pair.consumers.front()).name, chosen.note);
+    return chosen;
+  }
+  const AwqSplit split = awq_split(block, model_.graph.value(pair.value).name);
+  const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
+  const std::vector<double> weight_means = awq_weight_means(consumers, recipe_.weights.group_size, pool_);
+  AwqTrial trial(split.after, weights, std::move(consumers), recipe_.weights,
+                 run_sequences(split.before, weights, rows, pool_.threads()), pool_);
+  const auto candidates = static_cast<double>(awq_grid(recipe_.duo).size());
+  double tried = 0;
+  AwqChoice choice = awq_search(
+      input.channel_mean, weight_means, recipe_.duo,
+      [&](const std::vector<float>& scales) { return storable(pair, scales); },
+      [&](std::span<const float> scales, double limit) {
+        const double loss = trial.loss(scales, limit);
+        progress(++tried / candidates);
+        return loss;
+      });
+  chosen.how = {{"ratio", choice.point.ratio},
+                {"duo_scaling", choice.point.duo},
+                {"loss_before", choice.loss_before},
+                {"loss_after", choice.loss_after}};
+  chosen.divisors = std::move(choice.scales);
+  if (chosen.divisors.empty()) chosen.note = "no scales made the error of the module less";
   return chosen;
 }
 

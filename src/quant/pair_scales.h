@@ -1,12 +1,15 @@
-// The scales that one smoothing pair exchanges: SmoothQuant's, chosen by what they do to the error of its consumers.
+// The scales that one smoothing pair exchanges: SmoothQuant's, chosen by what they do to the error of its consumers, or
+// AWQ's, chosen by what they do to the output of the module.
 #pragma once
 
+#include <functional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "models/model.h"
+#include "quant/awq.h"
 #include "quant/block_calibration.h"
 #include "quant/modules.h"
 #include "quant/recipe.h"
@@ -28,6 +31,11 @@ class PairScaler {
 
   // `input`: what the consumers read.
   PairScales smoothquant(const SmoothingPair& pair, const InputStatistics& input);
+
+  // `block` is the graph the pair is in, `rows` (awq_rows) are of what it reads. `progress` sees the part of the
+  // candidates that have been tried; it may throw.
+  PairScales awq(const SmoothingPair& pair, const InputStatistics& input, const ir::Graph& block, const Sequences& rows,
+                 const std::function<void(double part)>& progress);
 
  private:
   std::vector<const Module*> rounded_consumers(const SmoothingPair& pair) const;

@@ -1,3 +1,5 @@
+duan_test(quant/awq_reference_test.cpp DEPENDS duan::quant)
+duan_test(quant/awq_test.cpp DEPENDS duan::quant)
 duan_test(quant/block_calibration_test.cpp DEPENDS duan::quant)
 duan_test(quant/calibration_test.cpp DEPENDS duan::quant)
 duan_test(quant/module_writer_test.cpp DEPENDS duan::quant)

@@ -16,7 +16,7 @@ constexpr double kLeastScale = 1e-4;  // before they are centred
 
 // Rows that need no sequence are run this many at a time: enough for the kernels, little beside the weights.
 constexpr int64_t kPieceRows = 256;
-constexpr size_t kLeastSamples = 4;
+constexpr size_t kLeastSamples = 4;  // unless they are long
 
 engine::Options options_for(const Sequences& rows, int threads) {
   engine::Options options;
@@ -139,7 +139,8 @@ Sequences awq_rows(const HiddenStates& hidden, const CalibrationSet& samples, bo
   const size_t count = samples.samples.size();
   const auto mean = static_cast<double>(tokens) / static_cast<double>(count);
   const auto enough = static_cast<size_t>(std::ceil(static_cast<double>(wanted) / mean));
-  const size_t taken = all ? count : std::min(count, std::max(enough, kLeastSamples));
+  const auto affordable = static_cast<size_t>(2 * static_cast<double>(wanted) / mean);
+  const size_t taken = all ? count : std::min(count, std::max(enough, std::min(kLeastSamples, affordable)));
   int64_t begin = 0;
   size_t next = 0;
   for (size_t s = 0; s < count; ++s) {

@@ -1,6 +1,12 @@
 // AWQ (arXiv 2306.00978) as llm-compressor computes it: the scales of a smoothing pair are chosen among twenty by
 // trying each, that is by rounding the scaled weights and running the module they belong to. Only weights are rounded,
 // so scales follow from the source's activations alone.
+//
+// What it costs at the shapes of Qwen3-1.7B, in multiplications for one token of one layer and one candidate: q, k, v,
+// o 12.6 M; gate, up, down 37.7 M; down alone 12.6 M; all 62.9 M, and twenty candidates 1.26 G. That is 25 times the
+// layer's forward pass (50.3 M): 512 tokens take as much as the forward pass of 12,800, all tokens, for choices equal
+// to llm-compressor's, 25 times the forward pass of all. A candidate is given up when it is known to be worse than the
+// best.
 #pragma once
 
 #include <functional>
@@ -46,8 +52,9 @@ struct Sequences {
   std::vector<int64_t> lengths;
 };
 
-// About `wanted` rows of what a block reads; 0: all. Where `whole`, they are samples as they are, at least four, evenly
-// spread; otherwise single rows from everywhere, as pieces of no meaning.
+// About `wanted` rows of what a block reads; 0: all. Where `whole`, they are samples as they are, evenly spread, and up
+// to twice as many rows if there would be less than four samples; otherwise single rows from everywhere, as pieces of
+// no meaning.
 Sequences awq_rows(const HiddenStates& hidden, const CalibrationSet& samples, bool whole, int64_t wanted);
 
 // A block around the value that the consumers of a pair read. What scales do to the model is judged where `after` ends:

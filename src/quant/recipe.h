@@ -33,7 +33,7 @@ struct Recipe {
   std::optional<double> alpha{};
   // awq: candidates, and about how many tokens each is tried on; 0: all, as llm-compressor does.
   DuoScaling duo = DuoScaling::on;
-  int64_t search_tokens = 1024;
+  int64_t search_tokens = 512;
   // Regular expressions that may match anywhere in a module's name. Matrices that stay as they are, and those that are
   // rounded although the method leaves them (rtn and awq: the embedding and the head).
   std::vector<std::string> keep{}, include{};

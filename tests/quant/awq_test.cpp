@@ -170,7 +170,8 @@ TEST(Awq, RowsAreAllOfThemOrSomeFromEverywhere) {
     at += static_cast<size_t>(sequences.lengths[i]);
   }
   EXPECT_EQ(at, sequences.values.size());
-  EXPECT_EQ(awq_rows(hidden, samples, true, 1).lengths.size(), 4u);
+  EXPECT_EQ(awq_rows(hidden, samples, true, 52).lengths.size(), 4u);
+  EXPECT_EQ(awq_rows(hidden, samples, true, 1).lengths.size(), 1u);
 }
 
 TEST(Awq, ModulesEndAtWhatTheBlockAdds) {

@@ -21,10 +21,10 @@ namespace {
 
 struct QuantizeCommand {
   ModelOptions model;
-  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer;
+  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on";
   std::string shard_size = "5GB";
   std::vector<std::string> calibration, keep, include;
-  int64_t samples = 128, tokens = 256, group_size = 128;
+  int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
   uint64_t seed = 0;
   double percentile = 99.999, budget = 0;
   int bits = 4, threads = 0;
@@ -64,9 +64,12 @@ void check_flags(const QuantizeCommand& c) {
       if (c.given(flag) && !fits) throw Error(fmt::format("has no effect with --method {}", c.method), flag, with);
     }
   };
-  only({"--bits", "--group-size", "--asymmetric", "--include"}, c.method == "rtn", "it belongs to --method rtn");
-  only({"--observer", "--percentile"}, c.method == "int8-static", "it belongs to --method int8-static");
-  only({"--smooth-alpha", "--no-smooth"}, c.method != "rtn", "rtn does not smooth");
+  const bool in_groups = c.method == "rtn" || c.method == "awq";
+  only({"--bits", "--group-size", "--asymmetric", "--include"}, in_groups, "it belongs to --method rtn and awq");
+  only({"--observer", "--percentile"}, c.method == "int8-static",
+       "it belongs to --method int8-static; --weight-observer chooses the range of weights");
+  only({"--smooth-alpha", "--no-smooth"}, !in_groups, "it belongs to --method int8-static and int8-dynamic");
+  only({"--duo-scaling", "--search-tokens"}, c.method == "awq", "it belongs to --method awq");
   if (c.given("--smooth-alpha") && c.no_smooth) throw Error("has no effect with --no-smooth", "--smooth-alpha");
   if (c.given("--percentile") && c.observer != "percentile") {
     throw Error(fmt::format("has no effect with --observer {}", c.observer), "--percentile");
@@ -76,7 +79,7 @@ void check_flags(const QuantizeCommand& c) {
                 "give 1 or more, or -1 for a whole row");
   }
   if (c.calibration.empty()) {
-    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha"}) {
+    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens"}) {
       if (c.given(flag)) throw Error("has no effect without --calibration", flag);
     }
   }
@@ -86,12 +89,17 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   quant::QuantizeOptions options;
   quant::Recipe& recipe = options.recipe;
   recipe.method = c.method == "rtn"            ? quant::Method::rtn
+                  : c.method == "awq"          ? quant::Method::awq
                   : c.method == "int8-dynamic" ? quant::Method::int8_dynamic
                                                : quant::Method::int8_static;
-  recipe.weights.observer = c.weight_observer == "minmax" || (c.weight_observer.empty() && c.method != "rtn")
+  recipe.weights.observer = c.weight_observer == "minmax" || (c.weight_observer.empty() && recipe.rounds_inputs())
                                 ? quant::WeightObserver::minmax
                                 : quant::WeightObserver::mse;
-  if (c.method == "rtn") {
+  recipe.duo = c.duo == "off"    ? quant::DuoScaling::off
+               : c.duo == "both" ? quant::DuoScaling::both
+                                 : quant::DuoScaling::on;
+  recipe.search_tokens = c.search_tokens;
+  if (recipe.packed()) {
     recipe.weights.bits = c.bits;
     recipe.weights.group_size = std::max<int64_t>(c.group_size, 0);
     recipe.weights.symmetric = !c.asymmetric;
@@ -189,8 +197,9 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
   command
       .add_option("--method", c.method,
                   "int8-static: int8 weights, inputs of layers rounded to int8 with calibrated ranges; int8-dynamic: "
-                  "with a range of each token's own; rtn: 4- or 8-bit weights in groups")
-      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn"}))
+                  "with a range of each token's own; rtn: 4- or 8-bit weights in groups; awq: the same after scaling "
+                  "channels by what calibration texts ask for")
+      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn", "awq"}))
       ->capture_default_str();
   command.add_option("--observer", c.observer, "Chooses the range of inputs (int8-static)")
       ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
@@ -205,16 +214,27 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       ->capture_default_str();
   command.add_flag("--no-smooth", c.no_smooth, "Leave norms and channels as they are");
   command
-      .add_option("--weight-observer", c.weight_observer, "Chooses the range of weights (default: minmax; rtn: mse)")
+      .add_option("--weight-observer", c.weight_observer,
+                  "Chooses the range of weights (default: minmax; rtn and awq: mse)")
       ->check(CLI::IsMember({"minmax", "mse"}));
-  command.add_option("--bits", c.bits, "Of a weight (rtn)")->check(CLI::IsMember({4, 8}))->capture_default_str();
-  command.add_option("--group-size", c.group_size, "Columns that share a scale (rtn); -1: a whole row")
+  command.add_option("--bits", c.bits, "Of a weight (rtn, awq)")->check(CLI::IsMember({4, 8}))->capture_default_str();
+  command.add_option("--group-size", c.group_size, "Columns that share a scale (rtn, awq); -1: a whole row")
       ->capture_default_str();
-  command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points (rtn)");
+  command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points (rtn, awq)");
+  command
+      .add_option("--duo-scaling", c.duo,
+                  "Whether channels are scaled by their weights as well as by their inputs; both: each is tried (awq)")
+      ->check(CLI::IsMember({"on", "off", "both"}))
+      ->capture_default_str();
+  command
+      .add_option("--search-tokens", c.search_tokens,
+                  "About how many calibration tokens each scaling is tried on (awq); 0: all, as llm-compressor does")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
   command.add_option("--keep", c.keep, "Leave matrices whose name this matches as they are; may be repeated")
       ->type_name("REGEX")
       ->allow_extra_args(false);
-  command.add_option("--include", c.include, "Round these, too, although rtn leaves the embedding and the head")
+  command.add_option("--include", c.include, "Round these, too, although rtn and awq leave the embedding and the head")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command
@@ -257,7 +277,8 @@ void add_quantize(CLI::App& app) {
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"
       "  duan quantize Qwen3-1.7B -o out --calibration chats.jsonl --keep 'embed_tokens|lm_head' --budget 60\n"
       "  duan quantize Qwen3-1.7B -o out --method int8-dynamic\n"
-      "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128");
+      "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128\n"
+      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-awq --method awq --calibration chats.jsonl");
   command->callback([c] { run_quantize(*c); });
 }
 

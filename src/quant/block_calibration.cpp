@@ -24,6 +24,7 @@ class Watch {
     DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == width, "{} divisors for {} channels",
                divisors.size(), width);
     for (Part& part : parts_) part.channel_max.assign(static_cast<size_t>(width), 0.0f);
+    channel_sum_.assign(static_cast<size_t>(width), 0.0);
   }
 
   // Rows [first, first + rows) of all samples together; false if a number is not finite.
@@ -31,6 +32,13 @@ class Watch {
     for_parts(pool, rows, 1, 4 * rows * width_, [&](int64_t begin, int64_t end, int thread) {
       add_rows(begin, end, data, parts_[static_cast<size_t>(thread)]);
     });
+    // Shared out by channels: each sum goes from the first row to the last.
+    for_parts(pool, width_, 16, rows * width_, [&](int64_t begin, int64_t end, int) {
+      for (int64_t r = 0; r < rows; ++r) {
+        for (int64_t c = begin; c < end; ++c) channel_sum_[static_cast<size_t>(c)] += std::abs(data[r * width_ + c]);
+      }
+    });
+    rows_seen_ += rows;
     const int64_t kept = (first + row_stride_ - 1) / row_stride_ * row_stride_;
     for (int64_t row = kept; row < first + rows; row += row_stride_) {
       const float* from = data + (row - first) * width_;
@@ -38,13 +46,16 @@ class Watch {
       rows_.insert(rows_.end(), from, from + width_);
       for (size_t c = 0; c < divisors_.size(); ++c) rows_[at + c] /= divisors_[c];
     }
-    seen_ = true;
     return std::all_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.finite; });
   }
 
   InputStatistics take(const std::string& name) {
-    DUAN_CHECK(seen_, "{} was not seen", name);
-    InputStatistics result{std::move(parts_[0].channel_max), parts_[0].histogram, std::move(rows_)};
+    DUAN_CHECK(rows_seen_ > 0, "{} was not seen", name);
+    InputStatistics result{std::move(parts_[0].channel_max), {}, parts_[0].histogram, std::move(rows_)};
+    for (size_t c = 0; c < channel_sum_.size(); ++c) {
+      const double mean = channel_sum_[c] / static_cast<double>(rows_seen_);
+      result.channel_mean.push_back(static_cast<float>(divisors_.empty() ? mean : mean / divisors_[c]));
+    }
     for (size_t i = 1; i < parts_.size(); ++i) {
       result.histogram.merge(parts_[i].histogram);
       for (size_t c = 0; c < result.channel_max.size(); ++c) {
@@ -86,8 +97,9 @@ class Watch {
   const std::vector<float>& divisors_;
   int64_t row_stride_;
   std::vector<Part> parts_;
+  std::vector<double> channel_sum_;  // of |x|, not divided
   std::vector<float> rows_;
-  bool seen_ = false;
+  int64_t rows_seen_ = 0;
 };
 
 std::string readers_of(const ir::Graph& graph, ValueId value) {

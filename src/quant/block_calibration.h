@@ -23,9 +23,10 @@ struct HiddenStates {
 
 // What was seen of one value.
 struct InputStatistics {
-  std::vector<float> channel_max;  // [width] largest |x| of each channel
-  AbsHistogram histogram;          // of all |x|
-  std::vector<float> rows;         // [kept rows, width], at most kKeptRows, evenly spread over the samples
+  std::vector<float> channel_max;   // [width] largest |x| of each channel
+  std::vector<float> channel_mean;  // [width] mean |x| of each channel
+  AbsHistogram histogram;           // of all |x|
+  std::vector<float> rows;          // [kept rows, width], at most kKeptRows, evenly spread over the samples
 };
 
 inline constexpr int64_t kKeptRows = 512;

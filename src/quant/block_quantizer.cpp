@@ -1,8 +1,6 @@
 #include "quant/block_quantizer.h"
 
 #include <algorithm>
-#include <cmath>
-#include <cstring>
 #include <memory>
 #include <optional>
 
@@ -10,8 +8,8 @@
 #include "base/error.h"
 #include "base/log.h"
 #include "ir/subgraph.h"
+#include "quant/module_writer.h"
 #include "quant/quantized_checkpoint.h"
-#include "quant/smoothquant.h"
 
 namespace duan::quant {
 namespace {
@@ -19,34 +17,10 @@ namespace {
 using checkpoint::ByteSink;
 using checkpoint::TensorSpec;
 
-// Tried where --smooth-alpha is "auto", besides no smoothing.
-constexpr double kAlphas[] = {0.3, 0.4, 0.5, 0.6, 0.7, 0.8};
-
 // Parts of a block's work, for the progress line.
 constexpr double kObserved = 0.6, kRanged = 0.8;
 
 const Adjustment kNoAdjustment;
-
-std::vector<float> divided(const std::vector<float>& rows, const std::vector<float>& divisors) {
-  std::vector<float> out = rows;
-  if (divisors.empty()) return out;
-  for (size_t i = 0; i < out.size(); ++i) out[i] /= divisors[i % divisors.size()];
-  return out;
-}
-
-// Numbers as bytes of a float dtype.
-std::vector<std::byte> as_stored(std::span<const float> values, DType dtype) {
-  std::vector<std::byte> bytes(values.size() * dtype_size(dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::f32) {
-      std::memcpy(bytes.data() + i * 4, &values[i], 4);
-    } else {
-      const uint16_t bits = dtype == DType::bf16 ? float_to_bf16(values[i]) : float_to_f16(values[i]);
-      std::memcpy(bytes.data() + i * 2, &bits, 2);
-    }
-  }
-  return bytes;
-}
 
 }  // namespace
 
@@ -66,7 +40,7 @@ struct BlockQuantizer::State {
   const std::vector<float>& divisors(const std::string& value) const {
     static const std::vector<float> kNone;
     for (const Pair& pair : pairs) {
-      if (pair.value == value) return pair.divisors;
+      if (pair.value == value) return pair.scales.divisors;
     }
     return kNone;
   }
@@ -82,7 +56,8 @@ BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Blo
       samples_(samples),
       threads_(threads > 0 ? threads : cpu_count()),
       pool_(threads_),
-      smoothing_(find_smoothing(model.graph)) {}
+      smoothing_(find_smoothing(model.graph)),
+      scaler_(model, modules, recipe, pool_) {}
 
 void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const std::function<void(double part)>& progress) {
   State state{blocks_[work.finished()], work.finished()};
@@ -104,13 +79,6 @@ void BlockQuantizer::check_weights(const ir::Graph& graph) {
   for (const ir::WeightInfo& weight : graph.weights) {
     SourceMatrix(model_.checkpoint, weight.name, weight.shape).check_finite(pool_);
   }
-}
-
-const Module* BlockQuantizer::module_of(ir::NodeId linear) const {
-  for (const Module& module : modules_) {
-    if (module.linear == linear) return &module;
-  }
-  return nullptr;
 }
 
 // ---- what layers read
@@ -135,7 +103,9 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
                             [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens); }},
                            hidden, is_last ? nullptr : &out, observed);
 
-  if (recipe_.rounds_inputs() && recipe_.smooth) smooth(state);
+  if (recipe_.scales_channels()) {
+    smooth(state, graph, hidden, [&](double part) { progress(kObserved + (kRanged - kObserved) * part); });
+  }
 
   // Ranges are those of the inputs as they will be.
   Observed again;
@@ -157,120 +127,41 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   hidden = std::move(out);
 }
 
-float BlockQuantizer::range_of(const AbsHistogram& histogram) const {
-  return recipe_.method == Method::int8_static ? choose_range(histogram, recipe_.range) : 0;
-}
-
-InputScheme BlockQuantizer::scheme_of(float range, DType dtype) const {
-  switch (recipe_.method) {
-    case Method::int8_static:
-      return {InputRounding::fixed, input_scale(range, dtype), 0};
-    case Method::int8_dynamic:
-      return {InputRounding::dynamic};
-    case Method::rtn:
-      break;
-  }
-  return {};
-}
-
 // ---- smoothing
 
-void BlockQuantizer::smooth(State& state) {
+void BlockQuantizer::smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
+                            const std::function<void(double part)>& progress) {
+  std::vector<const SmoothingPair*> pairs;
   for (const SmoothingPair& pair : smoothing_.pairs) {
-    if (pair.producer < state.block.first || pair.consumers.back() >= state.block.last) continue;
-    state.pairs.push_back(choose_scales(state, pair));
-    if (!state.pairs.back().divisors.empty()) divide_producer(state, state.pairs.back());
+    if (pair.producer >= state.block.first && pair.consumers.back() < state.block.last) pairs.push_back(&pair);
   }
-}
-
-// Whether scales must be powers of two: where a divided or multiplied number is stored without being rounded to codes.
-bool BlockQuantizer::is_exact(const SmoothingPair& pair) const {
-  if (recipe_.budget > 0) return true;  // any layer may be kept in the end
-  const auto kept = [&](ir::NodeId id) { return !module_of(id)->kept.empty(); };
-  if (std::any_of(pair.consumers.begin(), pair.consumers.end(), kept)) return true;
-  const auto* linear = std::get_if<ir::Linear>(&model_.graph.node(pair.producer).op);
-  return linear != nullptr && (linear->bias || kept(pair.producer));
-}
-
-BlockQuantizer::Pair BlockQuantizer::choose_scales(State& state, const SmoothingPair& pair) {
-  Pair chosen{&pair, model_.graph.value(pair.value).name, {}, 0, ""};
-  std::vector<const Module*> rounded;
-  for (const ir::NodeId id : pair.consumers) {
-    if (module_of(id)->kept.empty()) rounded.push_back(module_of(id));
+  const bool is_last = state.index + 1 == blocks_.size();
+  Sequences rows;  // that AWQ tries scales on
+  if (recipe_.method == Method::awq && !pairs.empty() && !is_last) {
+    const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+                                   [](const ir::Node& node) { return std::holds_alternative<ir::Attention>(node.op); });
+    rows = awq_rows(hidden, *samples_, whole, recipe_.search_tokens);
   }
-  if (rounded.empty()) {
-    chosen.note = "its consumers are kept";
-    return chosen;
-  }
-  const InputStatistics& input = state.inputs.at(chosen.value);
-  std::vector<float> weight_max(input.channel_max.size(), 0.0f), values;
-  for (const Module* module : rounded) {
-    const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
-    const int64_t piece = rows_at_once(matrix.columns());
-    for (int64_t first = 0; first < matrix.rows(); first += piece) {
-      const int64_t count = std::min(piece, matrix.rows() - first);
-      values.resize(static_cast<size_t>(count * matrix.columns()));
-      matrix.read(first, count, values.data());
-      for (size_t i = 0; i < values.size(); ++i) {
-        float& most = weight_max[i % weight_max.size()];
-        most = std::max(most, std::abs(values[i]));
-      }
+  for (const SmoothingPair* pair : pairs) {
+    const std::string& value = model_.graph.value(pair->value).name;
+    const InputStatistics& input = state.inputs.at(value);
+    Pair& found = state.pairs.emplace_back(Pair{pair, value, {}});
+    if (recipe_.method != Method::awq) {
+      found.scales = scaler_.smoothquant(*pair, input);
+    } else if (is_last) {
+      found.scales.note = "what the head reads is not scaled";
+    } else {
+      const auto done = static_cast<double>(state.pairs.size() - 1), count = static_cast<double>(pairs.size());
+      found.scales = scaler_.awq(*pair, input, graph, rows, [&](double part) { progress((done + part) / count); });
     }
+    if (!found.scales.divisors.empty()) divide_producer(state, found);
   }
-  const auto scales_for = [&](double alpha) {
-    std::vector<float> scales = smoothing_scales(input.channel_max, weight_max, alpha);
-    if (is_exact(pair)) scales = powers_of_two(scales);
-    if (const auto* norm = std::get_if<ir::RmsNorm>(&model_.graph.node(pair.producer).op)) {
-      const ir::WeightInfo& info = model_.graph.weight(norm->weight);
-      const SourceMatrix weight(model_.checkpoint, info.name, info.shape);
-      std::vector<float> numbers(static_cast<size_t>(weight.columns()));
-      weight.read(0, 1, numbers.data());
-      scales = scales_of_norm(scales, numbers, weight.dtype());
-    }
-    return scales;
-  };
-  if (recipe_.alpha) {
-    chosen.alpha = *recipe_.alpha;
-    chosen.divisors = scales_for(chosen.alpha);
-    return chosen;
-  }
-  double least = consumers_error(state, rounded, chosen.value, {});
-  for (const double alpha : kAlphas) {
-    std::vector<float> scales = scales_for(alpha);
-    const double error = consumers_error(state, rounded, chosen.value, scales);
-    if (error >= least) continue;
-    least = error;
-    chosen.alpha = alpha;
-    chosen.divisors = std::move(scales);
-  }
-  if (chosen.divisors.empty()) chosen.note = "no alpha made the error of its consumers less";
-  return chosen;
-}
-
-// Sum of squares of the relative output errors.
-double BlockQuantizer::consumers_error(State& state, const std::vector<const Module*>& consumers,
-                                       const std::string& value, const std::vector<float>& divisors) {
-  const InputStatistics& input = state.inputs.at(value);
-  const std::vector<float> rows = divided(input.rows, divisors);
-  AbsHistogram histogram;
-  histogram.add(rows);
-  const float range = range_of(histogram);
-  double sum = 0;
-  for (const Module* module : consumers) {
-    const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
-    const std::vector<float> rounded = rounded_input(rows, matrix.columns(), scheme_of(range, matrix.dtype()));
-    const Adjustment adjustment{{}, divisors};
-    ErrorMeter meter(rows, rounded, matrix.columns(), adjustment);
-    for_each_rounded(matrix, adjustment, recipe_.weights, pool_,
-                     [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
-    sum += meter.error().output * meter.error().output;
-  }
-  return sum;
 }
 
 void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
+  const std::vector<float>& divisors = pair.scales.divisors;
   for (const ir::NodeId id : pair.pair->consumers) {
-    state.adjustments[module_of(id)->weight].column_factors = pair.divisors;
+    state.adjustments[module_of(modules_, id)->weight].column_factors = divisors;
   }
   const auto divide_vector = [&](ir::WeightId id) {
     const ir::WeightInfo& info = model_.graph.weight(id);
@@ -279,78 +170,17 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
     stored = {vector.dtype(), std::vector<float>(static_cast<size_t>(vector.columns()))};
     vector.read(0, 1, stored.values.data());
     for (size_t c = 0; c < stored.values.size(); ++c) {
-      stored.values[c] = nearest(vector.dtype(), stored.values[c] / pair.divisors[c]);
+      stored.values[c] = nearest(vector.dtype(), stored.values[c] / divisors[c]);
     }
   };
   const ir::Op& op = model_.graph.node(pair.pair->producer).op;
   if (const auto* norm = std::get_if<ir::RmsNorm>(&op)) return divide_vector(norm->weight);
   const auto& linear = std::get<ir::Linear>(op);
-  state.adjustments[module_of(pair.pair->producer)->weight].row_divisors = pair.divisors;
+  state.adjustments[module_of(modules_, pair.pair->producer)->weight].row_divisors = divisors;
   if (linear.bias) divide_vector(*linear.bias);
 }
 
 // ---- rounding and writing
-
-namespace {
-
-// Turns rounded pieces into the tensors of module_tensors, in its order: codes as they come, the rest kept until asked.
-class ModuleWriter {
- public:
-  ModuleWriter(const Module& module, const Recipe& recipe, std::optional<float> scale_of_input)
-      : module_(module), recipe_(recipe), input_scale_(scale_of_input) {}
-
-  void add(const RoundedRows& piece, const ByteSink& sink) {
-    std::vector<uint32_t> words(static_cast<size_t>(module_.shape[1] * recipe_.weights.bits / 32));
-    for (const RoundedRow& row : piece.rows) {
-      scales_.insert(scales_.end(), row.scales.begin(), row.scales.end());
-      if (recipe_.packed()) {
-        pack_codes(row.codes, recipe_.weights.bits, words);
-        sink(std::as_bytes(std::span(words)));
-        zero_points_.insert(zero_points_.end(), row.zero_points.begin(), row.zero_points.end());
-      } else {
-        sink(std::as_bytes(std::span(row.codes)));
-      }
-    }
-  }
-
-  // One of the tensors after the codes.
-  void write(const TensorSpec& spec, const ByteSink& sink) const {
-    if (spec.name.ends_with(".weight_scale")) {
-      sink(as_stored(scales_, module_.dtype));
-    } else if (spec.name.ends_with(".input_scale")) {
-      sink(as_stored(std::span(&*input_scale_, 1), module_.dtype));
-    } else if (spec.name.ends_with(".weight_shape")) {
-      sink(std::as_bytes(std::span(module_.shape)));
-    } else {
-      write_zero_points(sink);
-    }
-  }
-
- private:
-  // Packed along the rows.
-  void write_zero_points(const ByteSink& sink) const {
-    const auto rows = static_cast<size_t>(module_.shape[0]), groups = zero_points_.size() / rows;
-    const size_t per_word = 32 / static_cast<size_t>(recipe_.weights.bits);
-    const size_t word_rows = (rows + per_word - 1) / per_word;
-    std::vector<uint32_t> words(word_rows * groups, 0);
-    const int32_t offset = 1 << (recipe_.weights.bits - 1);
-    for (size_t r = 0; r < rows; ++r) {
-      for (size_t g = 0; g < groups; ++g) {
-        const auto stored = static_cast<uint32_t>(zero_points_[r * groups + g] + offset);
-        words[r / per_word * groups + g] |= stored << (r % per_word * static_cast<size_t>(recipe_.weights.bits));
-      }
-    }
-    sink(std::as_bytes(std::span(words)));
-  }
-
-  const Module& module_;
-  const Recipe& recipe_;
-  std::optional<float> input_scale_;
-  std::vector<float> scales_;
-  std::vector<int8_t> zero_points_;
-};
-
-}  // namespace
 
 // A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
 struct BlockQuantizer::Job {
@@ -373,8 +203,8 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
     const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
     const InputStatistics& input = state.inputs.at(value);
     const auto smoothed = state.smoothed.find(value);
-    const float range = range_of(smoothed == state.smoothed.end() ? input.histogram : smoothed->second);
-    job->scheme = scheme_of(range, module.dtype);
+    const float range = input_range(recipe_, smoothed == state.smoothed.end() ? input.histogram : smoothed->second);
+    job->scheme = input_scheme(recipe_, range, module.dtype);
     job->range = range;
     if (job->scheme.rounding == InputRounding::fixed && range == 0) {
       warn("{}: every calibration input is 0; its scale is 1", module.name);
@@ -383,7 +213,7 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
     job->rows = divided(input.rows, divisors);
     job->rounded = rounded_input(job->rows, columns, job->scheme);
     if (!divisors.empty()) {
-      const InputScheme plain = scheme_of(range_of(input.histogram), module.dtype);
+      const InputScheme plain = input_scheme(recipe_, input_range(recipe_, input.histogram), module.dtype);
       const std::vector<float> rounded = rounded_input(input.rows, columns, plain);
       ErrorMeter meter(input.rows, rounded, columns, kNoAdjustment);
       for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,
@@ -422,8 +252,8 @@ Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
     Json consumers = Json::array();
     for (const ir::NodeId id : pair.pair->consumers) consumers.push_back(model_.graph.node(id).name);
     Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
-    if (!pair.divisors.empty()) json["alpha"] = pair.alpha;
-    if (!pair.note.empty()) json["not_smoothed"] = pair.note;
+    json.update(pair.scales.how);
+    if (!pair.scales.note.empty()) json["not_smoothed"] = pair.scales.note;
     pairs.push_back(std::move(json));
   }
   return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};

@@ -11,6 +11,7 @@
 #include "quant/block_calibration.h"
 #include "quant/modules.h"
 #include "quant/output_error.h"
+#include "quant/pair_scales.h"
 #include "quant/recipe.h"
 #include "quant/smoothing.h"
 #include "quant/work_folder.h"
@@ -32,9 +33,7 @@ class BlockQuantizer {
   struct Pair {  // a smoothing pair of this block
     const SmoothingPair* pair;
     std::string value;
-    std::vector<float> divisors;  // empty: not smoothed
-    double alpha = 0;
-    std::string note;  // why not, or how
+    PairScales scales;
   };
   struct State;  // of the block being worked on
   struct Job;    // a module of it that is rounded
@@ -42,19 +41,13 @@ class BlockQuantizer {
   void check_weights(const ir::Graph& graph);
   void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
                  const std::function<void(double)>& progress);
-  void smooth(State& state);
-  Pair choose_scales(State& state, const SmoothingPair& pair);
-  double consumers_error(State& state, const std::vector<const Module*>& consumers, const std::string& value,
-                         const std::vector<float>& divisors);
+  void smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
+              const std::function<void(double part)>& progress);
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
   Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);
   Json record_of(const State& state, const Json& modules) const;
   void write(State& state, WorkFolder& work, const HiddenStates* hidden, const std::function<void(double)>& progress);
-  float range_of(const AbsHistogram& histogram) const;  // 0 unless ranges are fixed
-  InputScheme scheme_of(float range, DType dtype) const;
-  const Module* module_of(ir::NodeId linear) const;
-  bool is_exact(const SmoothingPair& pair) const;
 
   const models::Model& model_;
   const std::vector<Block>& blocks_;
@@ -64,6 +57,7 @@ class BlockQuantizer {
   int threads_;
   ThreadPool pool_;
   Smoothing smoothing_;
+  PairScaler scaler_;
 };
 
 // Tensors of a block's file that are not the output's: what smoothing did to a matrix that is kept, as f32.

@@ -121,7 +121,9 @@ std::vector<Module> find_modules(const models::Model& model, const std::vector<B
   for (Module& module : modules) {
     const bool is_end = module.embedding || module.block + 1 == blocks.size();
     const bool is_included = !include.match(module).empty();
-    if (recipe.method == Method::rtn && is_end && !is_included) module.kept = "rtn leaves the embedding and the head";
+    if (recipe.packed() && is_end && !is_included) {
+      module.kept = fmt::format("{} leaves the embedding and the head", method_name(recipe.method));
+    }
     if (const std::string pattern = keep.match(module); !pattern.empty()) module.kept = "--keep " + pattern;
   }
   keep.check_all_used(modules);
@@ -133,6 +135,13 @@ std::vector<Module> find_modules(const models::Model& model, const std::vector<B
     if (module.kept.empty()) check_divides(module, recipe);
   }
   return modules;
+}
+
+const Module* module_of(const std::vector<Module>& modules, ir::NodeId linear) {
+  for (const Module& module : modules) {
+    if (module.linear == linear) return &module;
+  }
+  return nullptr;
 }
 
 }  // namespace duan::quant

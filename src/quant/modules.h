@@ -38,4 +38,7 @@ std::vector<Block> find_blocks(const ir::Graph& graph);
 // module, nothing is left to quantize, or rows do not divide into the recipe's groups and words.
 std::vector<Module> find_modules(const models::Model& model, const std::vector<Block>& blocks, const Recipe& recipe);
 
+// The module a node multiplies by; nullptr if there is none.
+const Module* module_of(const std::vector<Module>& modules, ir::NodeId linear);
+
 }  // namespace duan::quant

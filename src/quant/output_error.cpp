@@ -42,6 +42,30 @@ float input_scale(float range, DType dtype) {
   return scale > 0 ? scale : nearest(dtype, dtype == DType::f16 ? 6e-5f : 1.2e-38f);
 }
 
+float input_range(const Recipe& recipe, const AbsHistogram& histogram) {
+  return recipe.method == Method::int8_static ? choose_range(histogram, recipe.range) : 0;
+}
+
+InputScheme input_scheme(const Recipe& recipe, float range, DType dtype) {
+  switch (recipe.method) {
+    case Method::int8_static:
+      return {InputRounding::fixed, input_scale(range, dtype), 0};
+    case Method::int8_dynamic:
+      return {InputRounding::dynamic};
+    case Method::rtn:
+    case Method::awq:
+      break;
+  }
+  return {};
+}
+
+std::vector<float> divided(std::span<const float> rows, std::span<const float> divisors) {
+  std::vector<float> out(rows.begin(), rows.end());
+  if (divisors.empty()) return out;
+  for (size_t i = 0; i < out.size(); ++i) out[i] /= divisors[i % divisors.size()];
+  return out;
+}
+
 std::vector<float> rounded_input(std::span<const float> rows, int64_t columns, const InputScheme& scheme) {
   std::vector<float> values(rows.begin(), rows.end());
   if (scheme.rounding == InputRounding::none || rows.empty()) return values;

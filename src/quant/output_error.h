@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "quant/recipe.h"
 #include "quant/source_matrix.h"
 
 namespace duan::quant {
@@ -18,6 +19,15 @@ struct LinearError {
 
 // The step of static int8 codes for inputs in [-range, range], as it is stored: a number > 0 of dtype.
 float input_scale(float range, DType dtype);
+
+// What inputs that look like this are rounded in: [-range, range]; 0 unless the recipe fixes ranges.
+float input_range(const Recipe& recipe, const AbsHistogram& histogram);
+
+// How the recipe rounds inputs of a layer whose weight is of this dtype.
+InputScheme input_scheme(const Recipe& recipe, float range, DType dtype);
+
+// rows[n, channels] with each channel divided by its number; as they are if there are none.
+std::vector<float> divided(std::span<const float> rows, std::span<const float> divisors);
 
 // rows[n, columns] as the numbers that the scheme's codes stand for.
 std::vector<float> rounded_input(std::span<const float> rows, int64_t columns, const InputScheme& scheme);

@@ -72,7 +72,7 @@ void write_adjusted(const models::Model& model, const Module& module, const Adju
       if (!std::isfinite(nearest(module.dtype, value))) {
         throw Error(
             fmt::format("tensor \"{}\" does not fit {} after smoothing", module.weight, dtype_name(module.dtype)),
-            model.folder.string(), "use --no-smooth");
+            model.folder.string(), "use --no-smooth, or --method rtn in place of awq");
       }
       if (module.dtype == DType::bf16) narrow.push_back(float_to_bf16(value));
       if (module.dtype == DType::f16) narrow.push_back(float_to_f16(value));

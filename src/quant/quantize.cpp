@@ -148,10 +148,11 @@ class Run {
  private:
   // What needs no work folder: nothing is left behind if it fails.
   void check_early() const {
-    const bool needed = recipe_.method == Method::int8_static || recipe_.budget > 0;
-    if (needed && samples_ == nullptr) {
+    if (recipe_.needs_samples() && samples_ == nullptr) {
       throw Error("no calibration samples", "--calibration",
-                  recipe_.budget > 0 ? "--budget measures errors on them" : "int8-static measures ranges on them");
+                  recipe_.budget > 0              ? "--budget measures errors on them"
+                  : recipe_.method == Method::awq ? "awq measures activations on them"
+                                                  : "int8-static measures ranges on them");
     }
     if (!is_there(WorkFolder::path_for(output_))) check_output(model_, output_, options_.overwrite);
   }

@@ -31,13 +31,15 @@ struct QuantizeProgress {
 
 // The content of quantization_report.json: "recipe", "calibration", "modules" (per module: "module", "kept" with the
 // reason or "input_range", "weight_error", "output_error", "output_error_unsmoothed"; errors are relative),
-// "smoothing", "bytes" {"source", "output"}, "files". The same inputs give the same report.
+// "smoothing" (per pair: "producer", "consumers", "not_smoothed" with the reason or what chose the scales: "alpha", or
+// "ratio", "duo_scaling", "loss_before", "loss_after"), "bytes" {"source", "output"}, "files". The same inputs give the
+// same report.
 inline constexpr const char* kReportFile = "quantization_report.json";
 
 // Writes `output`, which appears complete or not at all: compressed-tensors weights, config.json with
 // quantization_config, kReportFile and the source's other files. Finished blocks are kept in
 // WorkFolder::path_for(output) until then: a run that was killed goes on there, with the same result to the byte.
-// `samples` may be nullptr unless the recipe is int8_static or has a budget. Throws Error: whatever the headers of this
+// `samples` may be nullptr unless recipe.needs_samples(). Throws Error: whatever the headers of this
 // folder say; the output is there, or is the model itself; no room on the disk.
 Json quantize(const models::Model& model, const CalibrationSet* samples, const std::filesystem::path& output,
               const QuantizeOptions& options, const std::function<void(const QuantizeProgress&)>& progress = {});

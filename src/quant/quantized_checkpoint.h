@@ -18,7 +18,7 @@ namespace duan::quant {
 
 // The tensors of a quantized module, the codes first, then what accompanies them:
 //   int8  weight I8 [N, K], weight_scale [N, 1], and with static inputs input_scale [1]
-//   rtn   weight_packed I32 [N, K * bits / 32], weight_scale [N, groups], weight_shape I64 [2], and if it is not
+//   else  weight_packed I32 [N, K * bits / 32], weight_scale [N, groups], weight_shape I64 [2], and if it is not
 //         symmetric weight_zero_point I32 [ceil(N * bits / 32), groups]
 // Scales have the dtype of the source's weight. A tied table has the input scale of the head ("lm_head.input_scale")
 // and once more the scales ("lm_head.weight_scale"): transformers reads its head as a module of its own.

@@ -10,6 +10,20 @@ std::string_view method_name(Method method) {
       return "int8-dynamic";
     case Method::rtn:
       return "rtn";
+    case Method::awq:
+      return "awq";
+  }
+  return "?";
+}
+
+std::string_view duo_scaling_name(DuoScaling duo) {
+  switch (duo) {
+    case DuoScaling::on:
+      return "on";
+    case DuoScaling::off:
+      return "off";
+    case DuoScaling::both:
+      return "both";
   }
   return "?";
 }
@@ -31,6 +45,10 @@ Json to_json(const Recipe& recipe) {
   if (recipe.rounds_inputs()) {
     json["smooth"] = recipe.smooth;
     if (recipe.smooth) json["smooth_alpha"] = recipe.alpha ? Json(*recipe.alpha) : Json("auto");
+  }
+  if (recipe.method == Method::awq) {
+    json["duo_scaling"] = duo_scaling_name(recipe.duo);
+    json["search_tokens"] = recipe.search_tokens;
   }
   return json;
 }

@@ -16,8 +16,13 @@ enum class Method {
   int8_static,   // int8 weights; inputs of linear layers rounded to int8 with one calibrated scale a layer
   int8_dynamic,  // int8 weights; inputs rounded to int8 with a scale of each token's own
   rtn,           // weights rounded to the nearest number of their group, inputs not at all
+  awq,           // the same after scaling channels by what calibration inputs ask for
 };
 std::string_view method_name(Method method);  // "int8-static"
+
+// Whether the scales of AWQ depend on weights as well as on inputs; both: each of the two is tried.
+enum class DuoScaling { on, off, both };
+std::string_view duo_scaling_name(DuoScaling duo);  // "on"
 
 struct Recipe {
   Method method = Method::int8_static;
@@ -26,16 +31,21 @@ struct Recipe {
   bool smooth = true;        // int8_static, and int8_dynamic with calibration samples
   // s = max|x|^alpha / max|w|^(1-alpha); unset: per pair, what makes the output error of its consumers least.
   std::optional<double> alpha{};
+  // awq: candidates, and about how many tokens each is tried on; 0: all, as llm-compressor does.
+  DuoScaling duo = DuoScaling::on;
+  int64_t search_tokens = 512;
   // Regular expressions that may match anywhere in a module's name. Matrices that stay as they are, and those that are
-  // rounded although the method leaves them (rtn: the embedding and the head).
+  // rounded although the method leaves them (rtn and awq: the embedding and the head).
   std::vector<std::string> keep{}, include{};
   // Keep the layers with the largest output errors as long as the weights stay below this many percent of the source's
   // bytes; 0: none.
   double budget = 0;
 
-  bool rounds_inputs() const { return method != Method::rtn; }
-  // One scale a row, codes unpacked; else groups or channels in packed words.
-  bool packed() const { return method == Method::rtn; }
+  bool rounds_inputs() const { return method == Method::int8_static || method == Method::int8_dynamic; }
+  // Groups or channels in packed words; else one scale a row, codes unpacked.
+  bool packed() const { return !rounds_inputs(); }
+  bool needs_samples() const { return method == Method::int8_static || method == Method::awq || budget > 0; }
+  bool scales_channels() const { return method == Method::awq || (rounds_inputs() && smooth); }
 };
 
 Json to_json(const Recipe& recipe);

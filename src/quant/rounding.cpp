@@ -12,6 +12,8 @@ namespace {
 
 // The shrink steps of the mse observer: 1.00, 0.99, ... 0.81.
 constexpr int kShrinkSteps = 20;
+// Steps that differ by the noise of a sum alone are alike: the first is taken.
+constexpr float kBetter = 1 - 2e-7f;
 
 // Identity, or rounding to a narrow dtype after every operation.
 struct Wide {
@@ -117,11 +119,12 @@ void round_groups(std::span<const float> row, const WeightRounding& r, const Rou
         const auto p = static_cast<float>(1.0 - step / 100.0);
         const GroupScale candidate = scale_of(round(low * p), round(high * p), r, round);
         const float error = group_error(group.data(), size, candidate, lowest, highest, round);
-        if (error < least) least = error, best = candidate;
+        if (error < least * kBetter) least = error, best = candidate;
       }
     }
     out.scales[g] = best.scale;
     out.zero_points[g] = static_cast<int8_t>(best.zero_point);
+    if (r.symmetric && r.largest_outward) best.scale *= 1 - 1e-6f;  // a few units in the last place
     for (size_t i = 0; i < size; ++i) {
       out.codes[g * size + i] = static_cast<int8_t>(code_of(group[i], best, lowest, highest, round));
     }

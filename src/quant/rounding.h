@@ -24,6 +24,10 @@ struct WeightRounding {
   // Every intermediate result is rounded to scale_dtype, too, as tensors of that dtype do: for comparing code by code
   // with checkpoints made that way. Coarser in bf16.
   bool narrow = false;
+  // Symmetric: the largest number of a group lies on the border of two codes, and the last bit of a quotient decides,
+  // as in compressed-tensors. Where this is set it goes outward, as a tie does in exact arithmetic: for judging scales
+  // without that noise.
+  bool largest_outward = false;
 
   int64_t groups(int64_t columns) const { return group_size == 0 ? 1 : columns / group_size; }
   int32_t lowest() const { return -(1 << (bits - 1)); }

@@ -88,12 +88,51 @@ TEST(Quantize, SaysWhatItDidAndTheModelAnswers) {
   EXPECT_EQ(report.at("modules").size(), 29u);
 }
 
-TEST(Quantize, KillsAtAnyMomentLoseNothing) {
+TEST(Quantize, AwqOnTheCommandLine) {
+  const test::TemporaryDir dir;
+  const std::string out = (dir.path() / "out").string(), calibration = write_calibration(dir.path(), 4).string();
+  const auto json = run_duan({"quantize",
+                              model("qwen3-untied"),
+                              "-o",
+                              out,
+                              "--method",
+                              "awq",
+                              "--calibration",
+                              calibration,
+                              "--group-size",
+                              "16",
+                              "--asymmetric",
+                              "--weight-observer",
+                              "minmax",
+                              "--duo-scaling",
+                              "both",
+                              "--search-tokens",
+                              "0",
+                              "--keep",
+                              "layers.0.self_attn.o_proj",
+                              "--json"});
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  const Json report = parse_json(json.out, "stdout"), recipe = report.at("recipe");
+  EXPECT_EQ(recipe.at("method"), "awq");
+  EXPECT_EQ(recipe.at("bits"), 4);
+  EXPECT_EQ(recipe.at("group_size"), 16);
+  EXPECT_EQ(recipe.at("symmetric"), false);
+  EXPECT_EQ(recipe.at("weight_observer"), "minmax");
+  EXPECT_EQ(recipe.at("duo_scaling"), "both");
+  EXPECT_EQ(recipe.at("search_tokens"), 0);
+  EXPECT_LT(report.at("smoothing").at(0).at("loss_after").get<double>(),
+            report.at("smoothing").at(0).at("loss_before").get<double>());
+}
+
+void expect_kills_lose_nothing(const std::vector<std::string>& more) {
   const test::TemporaryDir dir;
   const std::string calibration = write_calibration(dir.path(), 4).string();
   const auto command = [&](const std::string& out) -> std::vector<std::string> {
-    return {"quantize",      model("qwen3-untied"), "-o",        (dir.path() / out).string(),
-            "--calibration", calibration,           "--samples", "4"};
+    std::vector<std::string> arguments = {
+        "quantize",      model("qwen3-untied"), "-o",        (dir.path() / out).string(),
+        "--calibration", calibration,           "--samples", "4"};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return arguments;
   };
   const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(run_duan(command("whole")).exit_code, 0);
@@ -121,6 +160,12 @@ TEST(Quantize, KillsAtAnyMomentLoseNothing) {
   for (const auto& entry : fs::directory_iterator(dir.path())) {
     EXPECT_FALSE(entry.path().filename().string().starts_with(".")) << entry.path();
   }
+}
+
+TEST(Quantize, KillsAtAnyMomentLoseNothing) { expect_kills_lose_nothing({}); }
+
+TEST(Quantize, KillsAtAnyMomentLoseNothingOfAwq) {
+  expect_kills_lose_nothing({"--method", "awq", "--group-size", "16"});
 }
 
 TEST(Quantize, CtrlCKeepsWhatIsFinished) {
@@ -197,6 +242,15 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
   EXPECT_NE(error({"--bits", "8"}).find("--bits: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--no-smooth"}).find("--no-smooth: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--observer", "mse"}).find("--observer: has no effect"), std::string::npos);
+  EXPECT_NE(error({"--method", "awq", "--group-size", "16"}).find("awq measures activations on them"),
+            std::string::npos);
+  EXPECT_NE(error({"--method", "awq", "--no-smooth"}).find("--no-smooth: has no effect"), std::string::npos);
+  EXPECT_NE(error({"--method", "awq", "--observer", "mse"}).find("--weight-observer"), std::string::npos);
+  EXPECT_NE(error({"--method", "rtn", "--duo-scaling", "both"}).find("--duo-scaling: has no effect"),
+            std::string::npos);
+  EXPECT_NE(error({"--calibration", calibration, "--search-tokens", "9"}).find("--search-tokens: has no effect"),
+            std::string::npos);
+  error({"--method", "awq", "--duo-scaling", "maybe"}, 2);
   EXPECT_NE(error({"--method", "int8-dynamic", "--samples", "3"}).find("--samples: has no effect"), std::string::npos);
   EXPECT_NE(error({"--percentile", "99"}).find("--percentile: has no effect"), std::string::npos);
   EXPECT_NE(error({"--calibration", calibration, "--smooth-alpha", "2"}).find("--smooth-alpha"), std::string::npos);
@@ -206,7 +260,7 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
   }
   EXPECT_NE(error({"--method", "int8-dynamic", "--budget", "60"}).find("no calibration samples"), std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--keep", "nothing"}).find("matches no module"), std::string::npos);
-  error({"--method", "awq"}, 2);
+  error({"--method", "gptq"}, 2);
   error({"--observer", "max"}, 2);
   error({"--method", "rtn", "--bits", "5"}, 2);
   std::ofstream(dir.path() / "empty.jsonl") << "\n";

@@ -16,6 +16,7 @@ namespace {
 
 struct Seen {
   std::vector<float> channel_max;
+  std::vector<double> channel_sum;
   uint64_t count = 0;
 };
 
@@ -48,9 +49,11 @@ TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
     engine->set_probe([&](ir::ValueId value, int64_t, int64_t rows, int64_t width, const float* data) {
       Seen& seen = expected[model.graph.value(value).name];
       seen.channel_max.resize(static_cast<size_t>(width), 0.0f);
+      seen.channel_sum.resize(static_cast<size_t>(width), 0.0);
       for (int64_t i = 0; i < rows * width; ++i) {
         float& most = seen.channel_max[static_cast<size_t>(i % width)];
         most = std::max(most, std::abs(data[i]));
+        seen.channel_sum[static_cast<size_t>(i % width)] += std::abs(data[i]);
       }
       seen.count += static_cast<uint64_t>(rows * width);
     });
@@ -65,6 +68,8 @@ TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
       float highest = 0;
       for (size_t c = 0; c < seen.channel_max.size(); ++c) {
         EXPECT_NEAR(statistics.channel_max[c], seen.channel_max[c], 1e-3f + 1e-3f * seen.channel_max[c]) << name;
+        const double mean = seen.channel_sum[c] / static_cast<double>(samples.tokens());
+        EXPECT_NEAR(statistics.channel_mean[c], mean, 1e-4 + 1e-4 * mean) << name;
         highest = std::max(highest, statistics.channel_max[c]);
       }
       EXPECT_EQ(statistics.histogram.highest(), highest) << name;
@@ -92,10 +97,14 @@ TEST(BlockCalibration, DividesChannelsAndDoesNotDependOnThreads) {
   HiddenStates one_out, three_out;
   const auto one = run_block({graph, weights, samples, 1}, hidden, &one_out, {{name, divisors}}).at(name);
   const auto three = run_block({graph, weights, samples, 3}, hidden, &three_out, {{name, divisors}}).at(name);
-  for (size_t c = 0; c < divisors.size(); ++c) EXPECT_EQ(one.channel_max[c], plain.channel_max[c] / divisors[c]);
+  for (size_t c = 0; c < divisors.size(); ++c) {
+    EXPECT_EQ(one.channel_max[c], plain.channel_max[c] / divisors[c]);
+    EXPECT_EQ(one.channel_mean[c], plain.channel_mean[c] / divisors[c]);  // powers of two
+  }
   EXPECT_LE(one.rows.size(), static_cast<size_t>(kKeptRows) * divisors.size());
   EXPECT_EQ(one.rows, three.rows);
   EXPECT_EQ(one.channel_max, three.channel_max);
+  EXPECT_EQ(one.channel_mean, three.channel_mean);
   EXPECT_EQ(one_out.values, three_out.values);
   EXPECT_TRUE(
       std::equal(one.histogram.counts().begin(), one.histogram.counts().end(), three.histogram.counts().begin()));

@@ -31,6 +31,9 @@ TEST(QuantizedCheckpoint, TensorsOfAModule) {
   EXPECT_EQ(text(module_tensors(linear("m"), rtn)),
             "m.weight_packed I32 [6, 8]\nm.weight_scale BF16 [6, 2]\nm.weight_zero_point I32 [1, 2]\n"
             "m.weight_shape I64 [2]\n");
+  Recipe awq = rtn;
+  awq.method = Method::awq;
+  EXPECT_EQ(text(module_tensors(linear("m"), awq)), text(module_tensors(linear("m"), rtn)));
   Module table = linear("model.embed_tokens");
   table.embedding = true;
   EXPECT_EQ(text(module_tensors(table, {.method = Method::int8_static})),

@@ -119,6 +119,30 @@ TEST(Rounding, IsWhatTheFormulasSay) {
   EXPECT_EQ(rounded.codes, (std::vector<int8_t>{-8, -1, -1, 7}));
 }
 
+// max|w| / 7.5 steps: half a step from two codes.
+TEST(Rounding, TheLargestOfASymmetricGroupCanBeSentOutward) {
+  std::vector<float> row(32);
+  RoundedRow whim, outward;
+  int inward = 0;
+  for (int i = 1; i < 200; ++i) {
+    for (size_t c = 0; c < row.size(); ++c) row[c] = std::sin(static_cast<float>(c * 7 + 1)) * static_cast<float>(i);
+    row[i % 32] = -1.37f * static_cast<float>(i);
+    WeightRounding rounding{.bits = 4, .group_size = 32};
+    round_row(row, rounding, whim);
+    rounding.largest_outward = true;
+    round_row(row, rounding, outward);
+    EXPECT_EQ(whim.scales, outward.scales);
+    EXPECT_EQ(outward.codes[i % 32], -8);
+    inward += whim.codes[i % 32] == -7;
+    for (size_t c = 0; c < row.size(); ++c) {
+      if (c == static_cast<size_t>(i % 32)) continue;
+      EXPECT_EQ(whim.codes[c], outward.codes[c]);
+    }
+  }
+  EXPECT_GT(inward, 10);
+  EXPECT_LT(inward, 190);
+}
+
 TEST(Rounding, ARowOfZerosStaysZero) {
   RoundedRow rounded;
   for (const WeightRounding& r : all_roundings()) {

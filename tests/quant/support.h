@@ -68,7 +68,7 @@ inline quant::QuantizeOptions options_for(quant::Method method) {
   quant::QuantizeOptions options;
   options.recipe.method = method;
   options.threads = 1;
-  if (method == quant::Method::rtn) {
+  if (options.recipe.packed()) {
     options.recipe.weights.bits = 4;
     options.recipe.weights.group_size = 32;
     options.recipe.weights.observer = quant::WeightObserver::mse;

@@ -8,6 +8,13 @@
 #include "quant/smoothing.h"
 #include "quant/support.h"
 
+// Whole searches over all tokens: minutes under sanitizers, where awq_test.cpp and quantize_test.cpp run the same code.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define DUAN_NEEDS_SPEED() GTEST_SKIP() << "takes minutes under sanitizers"
+#else
+#define DUAN_NEEDS_SPEED()
+#endif
+
 namespace duan::quant {
 namespace {
 
@@ -75,6 +82,7 @@ TEST(AwqReference, MeansAndScalesAreLlmCompressors) {
 }
 
 TEST(AwqReference, AsymmetricChoicesScalesAndCodesAreLlmCompressors) {
+  DUAN_NEEDS_SPEED();
   DUAN_NEEDS_REFERENCE();
   const fs::path folder = *test::reference_dir() / "golden/awq/qwen3_tied", run = folder / "awq_w4a16_asym";
   const test::TemporaryDir dir;
@@ -119,6 +127,7 @@ TEST(AwqReference, AsymmetricChoicesScalesAndCodesAreLlmCompressors) {
 }
 
 TEST(AwqReference, SymmetricRunsAreAsNearToTheSourceAsLlmCompressors) {
+  DUAN_NEEDS_SPEED();
   DUAN_NEEDS_REFERENCE();
   const fs::path root = *test::reference_dir() / "golden/awq";
   const Json summary = read_json(root / "summary.json");
@@ -148,6 +157,7 @@ TEST(AwqReference, SymmetricRunsAreAsNearToTheSourceAsLlmCompressors) {
 }
 
 TEST(AwqReference, VisionModelsKeepTheirTowerAndAreAsNearToTheSource) {
+  DUAN_NEEDS_SPEED();
   DUAN_NEEDS_REFERENCE();
   const fs::path root = *test::reference_dir() / "golden/awq", folder = root / "qwen3vl";
   const models::Model model = models::Model::open(folder / "src");

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
 """Teaches the demo model to read text in pictures: trains a vision tower beside the language part and both together.
 
-Two stages by the clock (time in which the process was stopped does not count). `tower`: the tower alone learns to name
-the character at each sixth of an image token (an auxiliary head that is dropped afterwards). `all`: tower and language
-part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. Muon for the
-matrices of the layers, AdamW for the rest, cosine to zero over each stage's minutes, exponential average of the weights;
-the best average by held-out answers is written to --out in Qwen3-VL's format.
+Two stages of so many minutes of CPU time each. `tower`: the tower alone learns to name the character at each sixth of
+an image token (an auxiliary head that is dropped afterwards). `all`: tower and language part learn dialogues about
+pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. Muon for the matrices of the layers,
+AdamW for the rest, cosine to zero over each stage, exponential average of the weights; the best average by held-out
+answers is written to --out in Qwen3-VL's format.
 
     python tools/demo/train_vision.py --work build/demo --stage tower --minutes 12
     python tools/demo/train_vision.py --work build/demo --stage all --minutes 60 --out build/demo/vl
@@ -33,7 +33,6 @@ from train import batches, load_corpus
 from vision import Qwen3VL, VisionShape, load_weights
 from write_vision import write_vision_model
 
-LONGEST_STEP = 30  # seconds; a longer one means that the process was stopped for a while, which is not training time
 VALIDATION_SEED, VALIDATION = 777, 40  # pictures of each kind
 
 
@@ -105,7 +104,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"), help="tokenizer, weights to begin with")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/demo/vl"))
     parser.add_argument("--stage", choices=("tower", "all"), required=True)
-    parser.add_argument("--minutes", type=float, required=True, help="of this stage, by the wall clock")
+    parser.add_argument("--minutes", type=float, required=True, help="of CPU time, for this stage: others may use the machine")
     parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's, of the tower")
     parser.add_argument("--text-rate", type=float, default=3e-4, help="AdamW's, of the language part")
     parser.add_argument("--muon", type=float, default=2.0, help="Muon's rates, as a multiple of AdamW's")
@@ -114,7 +113,7 @@ def main():
     parser.add_argument("--dialogues", type=int, default=40000, help="lines of train.jsonl to replay")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=float, default=4.0, help="minutes between scores and checkpoints")
+    parser.add_argument("--every", type=float, default=4.0, help="minutes (CPU) between scores and checkpoints")
     parser.add_argument("--start", type=pathlib.Path, help="checkpoint of a stage to begin with (default: that of the tower)")
     parser.add_argument("--resume", action="store_true", help="go on from this stage's checkpoint")
     options = parser.parse_args()
@@ -130,7 +129,7 @@ def main():
     head = nn.Linear(256, images.SLOTS * len(image_texts.characters()))
     start = path if options.resume else options.start or (options.work / "vision_tower.pt" if joint else None)
     load_weights(model, load_file(options.model / "model.safetensors"))
-    average, step, seen, spent, worked, best = None, 0, {"pictures": 0, "text": 0, "tokens": 0}, 0.0, 0.0, -1.0
+    average, step, seen, spent, best = None, 0, {"pictures": 0, "text": 0, "tokens": 0}, 0.0, -1.0
     state = torch.load(start, weights_only=True) if start else None
     if state:
         model.load_state_dict(state["model"])
@@ -149,7 +148,7 @@ def main():
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
         average.values, average.count = state["average"], state["step"]
-        step, seen, spent, worked, best = (state[name] for name in ("step", "seen", "spent", "worked", "best"))
+        step, seen, spent, best = (state[name] for name in ("step", "seen", "spent", "best"))
     cases = validation(dialogues)
     replay = batches(load_part(options.work / "train.jsonl", tokenizer, options.dialogues), options.text_tokens,
                      options.seed + 1000 + step) if joint else None
@@ -159,7 +158,7 @@ def main():
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {sum(p.numel() for p in model.vision.parameters())} of "
           f"them in the tower; {len(image_texts.characters()) - 1} characters", flush=True)
 
-    last, cpu, mean, noted, shown = time.time(), time.process_time() - worked, {}, spent, spent
+    begun, mean, noted, shown = time.process_time() - spent, {}, spent, spent
     while True:
         part = spent / (60 * options.minutes)
         source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
@@ -197,12 +196,11 @@ def main():
         seen["pictures"] += len(pictures)
         for name, value in losses.items():
             mean[name] = value.item() if name not in mean else 0.97 * mean[name] + 0.03 * value.item()
-        now = time.time()
-        spent, last, worked = spent + min(now - last, LONGEST_STEP), now, time.process_time() - cpu
+        spent = time.process_time() - begun
         over = spent >= 60 * options.minutes
         if spent - shown > 20 or over:
             shown = spent
-            print(f"step {step} level {source.level.value} {spent:.0f} s, CPU {worked:.0f} s, {seen} "
+            print(f"step {step} level {source.level.value} {spent:.0f} s, {seen} "
                   + " ".join(f"{name} {value:.3f}" for name, value in mean.items()), flush=True)
         if spent - noted > 60 * options.every or over:
             noted = spent
@@ -218,7 +216,7 @@ def main():
                       f"{100 * score_slots(model, head, cases):.1f} %", flush=True)
             save(path, {"model": model.state_dict(), "head": head.state_dict(), "best": best,
                         "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-                        "average": average.values, "step": step, "seen": seen, "spent": spent, "worked": worked})
+                        "average": average.values, "step": step, "seen": seen, "spent": spent})
         if over:
             break
     source.stop()

@@ -8,6 +8,8 @@
 
 #include "base/error.h"
 
+template class nlohmann::basic_json<nlohmann::ordered_map>;
+
 namespace duan {
 namespace {
 

@@ -66,7 +66,7 @@ std::string unpacked(const Text& text) {
     stream.next_out = reinterpret_cast<Bytef*>(out.data() + out.size() - step);
     stream.avail_out = step;
     status = inflate(&stream, Z_NO_FLUSH);
-    out.resize(out.size() - stream.avail_out);
+    out.erase(out.size() - stream.avail_out);
   }
   inflateEnd(&stream);
   if (status != Z_STREAM_END) out.clear();

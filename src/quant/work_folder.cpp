@@ -159,13 +159,20 @@ void WorkFolder::set_committing(uint64_t inode) {
 }
 
 void WorkFolder::remove() {
-  // The state last: until then, the next run sees what is to be done.
-  std::error_code ignored;
+  // The state goes last, so that a run after a kill finds the output finished; it counts on no block any more, should
+  // the output be gone by then.
+  finished_ = 0;
+  write_state();
+  std::error_code error;
+  bool is_empty = true;
   for (const auto& entry : fs::directory_iterator(path_)) {
-    if (entry.path().filename() != kState) fs::remove(entry.path(), ignored);
+    if (entry.path().filename() == kState) continue;
+    fs::remove(entry.path(), error);
+    is_empty = is_empty && !error;
   }
-  fs::remove(path_ / kState, ignored);
-  fs::remove(path_, ignored);
+  if (!is_empty) return;
+  fs::remove(path_ / kState, error);
+  fs::remove(path_, error);
 }
 
 }  // namespace duan::quant

@@ -61,6 +61,22 @@ TEST(WorkFolder, GoesOnWhereItWas) {
   EXPECT_FALSE(fs::exists(work.path()));
 }
 
+TEST(WorkFolder, CountsOnNothingOnceItIsBeingRemoved) {
+  const test::TemporaryDir dir;
+  const fs::path output = dir.path() / "out";
+  {
+    WorkFolder work(output, kIdentity, false);
+    finish(work, nullptr);
+    work.set_committing(77);
+    fs::create_directories(work.path() / "block-9" / "in the way");  // as a kill would, it leaves a part
+    work.remove();
+    EXPECT_FALSE(fs::exists(work.path() / "block-0.json"));
+  }
+  WorkFolder work(output, kIdentity, false);
+  EXPECT_EQ(work.committing(), 77u);
+  EXPECT_EQ(work.finished(), 0u);
+}
+
 TEST(WorkFolder, BelongsToOneRunAtATime) {
   const test::TemporaryDir dir;
   const WorkFolder work(dir.path() / "out", kIdentity, false);

@@ -10,7 +10,9 @@
 #include <optional>
 
 #include "base/error.h"
+#include "cli/calibration_pictures.h"
 #include "cli/commands.h"
+#include "cli/image_options.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -21,6 +23,7 @@ namespace {
 
 struct QuantizeCommand {
   ModelOptions model;
+  ImageOptions images;
   std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on";
   std::string shard_size = "5GB";
   std::vector<std::string> calibration, keep, include;
@@ -79,7 +82,8 @@ void check_flags(const QuantizeCommand& c) {
                 "give 1 or more, or -1 for a whole row");
   }
   if (c.calibration.empty()) {
-    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens"}) {
+    for (const char* flag :
+         {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens", "--min-pixels", "--max-pixels"}) {
       if (c.given(flag)) throw Error("has no effect without --calibration", flag);
     }
   }
@@ -156,12 +160,17 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
 void run_quantize(const QuantizeCommand& c) {
   StagedProgress progress;
   check_flags(c);
-  const quant::QuantizeOptions options = settings(c);
+  quant::QuantizeOptions options = settings(c);
   const models::Model model = models::Model::open(model_folder(c.model.model));
+  CalibrationPictures pictures(model, c.images, c.threads);
+  options.pictures = &pictures;
   std::optional<quant::CalibrationSet> samples;
   if (!c.calibration.empty()) {
     samples = quant::load_calibration({{c.calibration.begin(), c.calibration.end()}, c.samples, c.tokens, c.seed},
-                                      model.folder, model.config.vocab_size);
+                                      model.folder, model.config.vocab_size, &pictures);
+    for (const char* flag : {"--min-pixels", "--max-pixels"}) {
+      if (c.given(flag) && samples->pictures.empty()) throw Error("has no effect: no sample has a picture", flag);
+    }
   }
 
   const Interruptible interruptible;
@@ -255,7 +264,10 @@ void add_quantize(CLI::App& app) {
   command->add_option("-o,--output", c->folder, "Folder to write")->required()->type_name("DIR");
   add_rounding_options(*command, *c);
   command
-      ->add_option("--calibration", c->calibration, "Texts the model is run on: .jsonl, .json or .txt; may be repeated")
+      ->add_option(
+          "--calibration", c->calibration,
+          "Texts and pictures the model is run on: .jsonl, .json (OCRBench.json, too), .txt or .safetensors; may be "
+          "repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command->add_option("--samples", c->samples, "Samples taken from them, at most")
@@ -265,6 +277,7 @@ void add_quantize(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   command->add_option("--seed", c->seed, "Decides which samples are taken")->capture_default_str();
+  add_pixel_options(*command, c->images);
   command->add_option("--max-shard-size", c->shard_size, "Of a weight file")->type_name("SIZE")->capture_default_str();
   command->add_option("-t,--threads", c->threads, "Threads (default: one per processor)")->check(CLI::Range(1, 1024));
   command->add_flag("--overwrite", c->overwrite, "Replace what an earlier run wrote");

@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/inputs.h"
 #include "ir/subgraph.h"
 #include "quant/module_writer.h"
 #include "quant/quantized_checkpoint.h"
@@ -138,7 +139,8 @@ void BlockQuantizer::smooth(State& state, const ir::Graph& graph, const HiddenSt
   const bool is_last = state.index + 1 == blocks_.size();
   Sequences rows;  // that AWQ tries scales on
   if (recipe_.method == Method::awq && !pairs.empty() && !is_last) {
-    const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+    const bool whole = engine::DecoderInputs::sees_images(graph) ||
+                       std::any_of(graph.nodes.begin(), graph.nodes.end(),
                                    [](const ir::Node& node) { return std::holds_alternative<ir::Attention>(node.op); });
     rows = awq_rows(hidden, *samples_, whole, recipe_.search_tokens);
   }

@@ -14,6 +14,7 @@
 #include "quant/block_quantizer.h"
 #include "quant/modules.h"
 #include "quant/output_tensors.h"
+#include "quant/picture_rows.h"
 #include "quant/quantized_checkpoint.h"
 #include "quant/work_folder.h"
 
@@ -31,22 +32,15 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-// FNV-1a, for telling calibration sets apart.
-std::string hash_of(const CalibrationSet& samples) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto add = [&](uint64_t number) {
-    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (number >> shift & 0xFF)) * 0x100000001b3u;
-  };
-  for (const std::vector<int64_t>& sample : samples.samples) {
-    add(sample.size());
-    for (const int64_t id : sample) add(static_cast<uint64_t>(id));
-  }
-  return fmt::format("{:016x}", hash);
-}
-
 Json calibration_json(const CalibrationSet* samples) {
   if (samples == nullptr) return nullptr;
-  return {{"samples", samples->samples.size()}, {"tokens", samples->tokens()}, {"hash", hash_of(*samples)}};
+  Json json = {{"samples", samples->samples.size()}, {"tokens", samples->tokens()}};
+  if (!samples->pictures.empty()) {
+    json["pictures"] = samples->pictures.size();
+    json["image_tokens"] = samples->image_tokens();
+  }
+  json["hash"] = samples->hash();
+  return json;
 }
 
 // Everything the work of a run depends on.
@@ -178,11 +172,16 @@ class Run {
     const bool goes_on = work_.finished() > 0 && work_.finished() < blocks_.size();
     if (goes_on && samples_ != nullptr) hidden = work_.hidden();
     for (size_t b = 0; b < work_.finished(); ++b) done += sizes[b];
+    PictureRows pictures(model_.graph, blocks_, samples_, options_.pictures);
     while (work_.finished() < blocks_.size()) {
       const size_t b = work_.finished();
+      pictures.prepare(b, [&](size_t i, size_t count) {
+        tell({fmt::format("picture {} of {}", i, count), false, done, total});
+      });
       quantizer.run(work_, hidden, [&](double part) {
         tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total});
       });
+      pictures.release(b);
       done += sizes[b];
     }
   }

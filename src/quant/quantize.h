@@ -16,9 +16,10 @@ namespace duan::quant {
 struct QuantizeOptions {
   Recipe recipe;
   uint64_t max_shard_bytes = 5'000'000'000;
-  int threads = 0;         // 0: one per processor; the result does not depend on it
-  bool overwrite = false;  // replace what an earlier run wrote
-  bool restart = false;    // throw unfinished work of another run away
+  int threads = 0;                    // 0: one per processor; the result does not depend on it
+  bool overwrite = false;             // replace what an earlier run wrote
+  bool restart = false;               // throw unfinished work of another run away
+  PictureReader* pictures = nullptr;  // of the calibration set, if it has any
 };
 
 // What is being done ("model.layers.3.mlp", "writing"), and how far it is in all; the sizes of both phases have units

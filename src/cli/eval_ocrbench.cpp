@@ -10,6 +10,7 @@
 #include "cli/responder.h"
 #include "cli/terminal.h"
 #include "eval/ocrbench.h"
+#include "eval/statistics.h"
 
 namespace duan::cli {
 namespace {

@@ -1,7 +1,6 @@
 #include "eval/ocrbench.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "text/jinja_text.h"
 
@@ -35,14 +34,6 @@ std::string ocr_group(const std::string& type) {
     return "Text Recognition";
   }
   return type;
-}
-
-Interval share_interval(int64_t hits, int64_t count) {
-  constexpr double z = 1.959963984540054;
-  const auto n = static_cast<double>(count);
-  const double share = static_cast<double>(hits) / n, middle = share + z * z / (2 * n);
-  const double reach = z * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
-  return {(middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)};
 }
 
 }  // namespace duan::eval

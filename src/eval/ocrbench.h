@@ -1,10 +1,9 @@
-// OCRBench (v1): whether a prediction holds an answer, and shares of those that do.
+// OCRBench (v1): whether a prediction holds an answer.
 #pragma once
 
 #include <string>
 #include <string_view>
 
-#include "eval/statistics.h"
 #include "text/ocr_cases.h"
 
 namespace duan::eval {
@@ -15,8 +14,5 @@ bool ocr_hit(const text::OcrCase& c, std::string_view prediction);
 
 // A type's group in the five that are reported; the type itself where it is not one of OCRBench's.
 std::string ocr_group(const std::string& type);
-
-// The 95 % interval of a share of `hits` in `count` > 0, by Wilson's score.
-Interval share_interval(int64_t hits, int64_t count);
 
 }  // namespace duan::eval

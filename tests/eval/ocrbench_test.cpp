@@ -2,8 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-
 namespace duan::eval {
 namespace {
 
@@ -34,14 +32,6 @@ TEST(OcrBench, TypesBelongToGroups) {
     EXPECT_EQ(ocr_group(type), "Text Recognition") << type;
   }
   EXPECT_EQ(ocr_group("Doc-oriented VQA"), "Doc-oriented VQA");
-}
-
-TEST(OcrBench, SharesHaveWilsonsInterval) {
-  // Of Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662, 0 of 20 is 0 to 0.1611.
-  EXPECT_NEAR(share_interval(81, 263).low, 0.2553, 5e-5);
-  EXPECT_NEAR(share_interval(81, 263).high, 0.3662, 5e-5);
-  EXPECT_NEAR(share_interval(0, 20).low, 0, 1e-12);
-  EXPECT_NEAR(share_interval(0, 20).high, 0.1611, 5e-5);
 }
 
 }  // namespace

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "cli/calibration_pictures.h"
 #include "cli/commands.h"
+#include "cli/held_out.h"
 #include "cli/image_options.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
@@ -25,7 +26,7 @@ struct QuantizeCommand {
   ModelOptions model;
   ImageOptions images;
   std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on";
-  std::string shard_size = "5GB";
+  std::string shard_size = "5GB", held_out;
   std::vector<std::string> calibration, keep, include;
   int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
   uint64_t seed = 0;
@@ -152,6 +153,15 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
     fmt::print("| {} | {} | {} | {} | {} |\n", name, range, percent(module, "weight_error"), percent(module, plain),
                percent(module, "output_error"));
   }
+  if (report.contains("evaluation")) {
+    const Json& e = report.at("evaluation");
+    fmt::print(
+        "\nAgainst the source on {} tokens of {}: KL {:.4g} nats, top-1 agreement {:.3f} %, perplexity {:.5g} "
+        "(source {:.5g})\n",
+        e.at("tokens").get<int64_t>(), e.at("file").get<std::string>(), e.at("kl").at("mean").get<double>(),
+        100 * e.at("top1").get<double>(), e.at("perplexity").at("value").get<double>(),
+        e.at("reference_perplexity").at("value").get<double>());
+  }
   const double from = report.at("bytes").at("source").get<double>(), to = report.at("bytes").at("output").get<double>();
   fmt::print("\n{}: weights {:.1f} MB, {:.2f} % of {:.1f} MB; {:.1f} s, {:.0f} MB of memory at most\n", c.folder,
              to * 1e-6, 100 * to / from, from * 1e-6, seconds, peak_mb);
@@ -174,13 +184,23 @@ void run_quantize(const QuantizeCommand& c) {
   }
 
   const Interruptible interruptible;
+  const auto stop_if_interrupted = [&] {
+    if (!interrupted()) return;
+    progress.finish();
+    throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
+                "finished layers are kept there; the same command goes on");
+  };
+  if (!c.held_out.empty()) {
+    options.evaluate = [&, held_out = HeldOut(c.held_out, model)](const std::filesystem::path& folder) {
+      return held_out.evaluate(model, folder, c.threads, [&](int64_t done, int64_t total) {
+        stop_if_interrupted();
+        progress.update("evaluating", "M tokens", done, total);
+      });
+    };
+  }
   const Json report =
       quant::quantize(model, samples ? &*samples : nullptr, c.folder, options, [&](const quant::QuantizeProgress& p) {
-        if (interrupted()) {
-          progress.finish();
-          throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
-                      "finished layers are kept there; the same command goes on");
-        }
+        stop_if_interrupted();
         if (p.writing) {
           progress.update("writing", "MB", p.done, p.total);
         } else {
@@ -278,13 +298,19 @@ void add_quantize(CLI::App& app) {
       ->capture_default_str();
   command->add_option("--seed", c->seed, "Decides which samples are taken")->capture_default_str();
   add_pixel_options(*command, c->images);
+  command
+      ->add_option("--evaluate", c->held_out,
+                   "Compare the output with the source on this text for the report: .txt, .jsonl (dialogues) or .json "
+                   "(token ids)")
+      ->type_name("FILE");
   command->add_option("--max-shard-size", c->shard_size, "Of a weight file")->type_name("SIZE")->capture_default_str();
   command->add_option("-t,--threads", c->threads, "Threads (default: one per processor)")->check(CLI::Range(1, 1024));
   command->add_flag("--overwrite", c->overwrite, "Replace what an earlier run wrote");
   command->add_flag("--restart", c->restart, "Throw unfinished work with other options away");
   command->add_flag("--json", c->json, "The report as one JSON object");
   command->footer(
-      "The output is a compressed-tensors checkpoint that duan and transformers load. Finished layers are kept in\n"
+      "The output is a compressed-tensors checkpoint that duan and transformers load, with a report for people\n"
+      "(quantization_report.html) and for programs (quantization_report.json). Finished layers are kept in\n"
       "DIR.partial until it is complete: the same command goes on where a run was stopped.\n"
       "Examples:\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"

@@ -256,6 +256,10 @@ Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
     Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
     json.update(pair.scales.how);
     if (!pair.scales.note.empty()) json["not_smoothed"] = pair.scales.note;
+    if (std::vector<float> scales = pair.scales.divisors; !scales.empty()) {
+      std::sort(scales.begin(), scales.end());
+      json["scales"] = {{"min", scales.front()}, {"median", scales[scales.size() / 2]}, {"max", scales.back()}};
+    }
     pairs.push_back(std::move(json));
   }
   return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};

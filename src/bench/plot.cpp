@@ -7,7 +7,7 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "base/utf8.h"
+#include "base/svg.h"
 
 namespace duan::bench {
 namespace {
@@ -25,52 +25,12 @@ struct Style {
 constexpr std::array<Style, 4> kStyles = {Style{"#0072b2", "none"}, Style{"#d55e00", "7 4"}, Style{"#009e73", "2 3"},
                                           Style{"#cc79a7", "10 3 2 3"}};
 
-std::string escaped(std::string_view text) {
-  std::string out;
-  for (const char c : utf8::replace_invalid(text)) {
-    if (c == '&') {
-      out += "&amp;";
-    } else if (c == '<') {
-      out += "&lt;";
-    } else if (c == '>') {
-      out += "&gt;";
-    } else if (static_cast<unsigned char>(c) < 0x20) {
-      out += ' ';  // XML has no way to write most of them
-    } else {
-      out += c;
-    }
-  }
-  return out;
-}
-
-std::string text(double x, double y, const char* anchor, std::string_view content, std::string_view more = "") {
-  return fmt::format("<text x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\"{}>{}</text>\n", x, y, anchor, more,
-                     escaped(content));
-}
-
-std::string line(double x1, double y1, double x2, double y2, std::string_view stroke) {
-  return fmt::format("<line x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\" {}/>\n", x1, y1, x2, y2, stroke);
-}
-
 std::string stroke_of(size_t series) {
   return fmt::format("fill=\"none\" stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"{}\"", kStyles[series].colour,
                      kStyles[series].dashes);
 }
 
 }  // namespace
-
-std::vector<double> ticks(double highest) {
-  DUAN_CHECK(std::isfinite(highest) && highest > 0, "an axis up to {}", highest);
-  // highest / power is 10 to 100.
-  const double power = std::pow(10, std::floor(std::log10(highest)) - 1);
-  double step = 20 * power;
-  for (const double factor : {10.0, 5.0, 2.0}) {
-    if (highest <= 8 * factor * power) step = factor * power;
-  }
-  std::vector<double> values = {0};
-  while (values.back() < highest) values.push_back(static_cast<double>(values.size()) * step);
-  return values;
-}
 
 std::string to_svg(const Plot& plot) {
   DUAN_CHECK(!plot.series.empty() && plot.series.size() <= kStyles.size(), "{} series", plot.series.size());
@@ -83,29 +43,29 @@ std::string to_svg(const Plot& plot) {
       highest = {std::max(highest.x, point.x), std::max(highest.y, point.y)};
     }
   }
-  const std::vector<double> x_ticks = ticks(highest.x), y_ticks = ticks(highest.y);
+  const std::vector<double> x_ticks = svg::ticks(highest.x), y_ticks = svg::ticks(highest.y);
   const double bottom = kHeight - kBottom, right = kWidth - kRight;
   const auto x_of = [&](double x) { return kLeft + x / x_ticks.back() * (right - kLeft); };
   const auto y_of = [&](double y) { return bottom - y / y_ticks.back() * (bottom - kTop); };
 
-  std::string svg = fmt::format(
+  std::string picture = fmt::format(
       "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {0} {1}\" width=\"{0}\" height=\"{1}\" "
       "font-family=\"sans-serif\" font-size=\"13\" fill=\"#222\">\n"
       "<title>{2}</title>\n<rect width=\"{0}\" height=\"{1}\" fill=\"#fff\"/>\n",
-      kWidth, kHeight, escaped(plot.title));
-  svg += text(kLeft, kTop - 20, "start", plot.title, " font-size=\"15\" font-weight=\"bold\"");
+      kWidth, kHeight, svg::escaped(plot.title));
+  picture += svg::text(kLeft, kTop - 20, "start", plot.title, " font-size=\"15\" font-weight=\"bold\"");
   for (const double y : y_ticks) {
-    svg += line(kLeft, y_of(y), right, y_of(y), y == 0 ? "stroke=\"#222\"" : "stroke=\"#ddd\"");
-    svg += text(kLeft - 8, y_of(y) + 4, "end", fmt::format("{:.4g}", y));
+    picture += svg::line(kLeft, y_of(y), right, y_of(y), y == 0 ? "stroke=\"#222\"" : "stroke=\"#ddd\"");
+    picture += svg::text(kLeft - 8, y_of(y) + 4, "end", fmt::format("{:.4g}", y));
   }
   for (const double x : x_ticks) {
-    svg += line(x_of(x), bottom, x_of(x), bottom + 5, "stroke=\"#222\"");
-    svg += text(x_of(x), bottom + 20, "middle", fmt::format("{:.6g}", x));
+    picture += svg::line(x_of(x), bottom, x_of(x), bottom + 5, "stroke=\"#222\"");
+    picture += svg::text(x_of(x), bottom + 20, "middle", fmt::format("{:.6g}", x));
   }
-  svg += line(kLeft, kTop, kLeft, bottom, "stroke=\"#222\"");
-  svg += text((kLeft + right) / 2, bottom + 42, "middle", plot.x_label);
+  picture += svg::line(kLeft, kTop, kLeft, bottom, "stroke=\"#222\"");
+  picture += svg::text((kLeft + right) / 2, bottom + 42, "middle", plot.x_label);
   const double middle = (kTop + bottom) / 2;
-  svg += text(20, middle, "middle", plot.y_label, fmt::format(" transform=\"rotate(-90 20 {:.1f})\"", middle));
+  picture += svg::text(20, middle, "middle", plot.y_label, fmt::format(" transform=\"rotate(-90 20 {:.1f})\"", middle));
 
   for (size_t i = 0; i < plot.series.size(); ++i) {
     const Series& series = plot.series[i];
@@ -116,12 +76,12 @@ std::string to_svg(const Plot& plot) {
                           kStyles[i].colour);
     }
     points.pop_back();
-    svg += fmt::format("<polyline points=\"{}\" {}/>\n", points, stroke_of(i)) + dots;
+    picture += fmt::format("<polyline points=\"{}\" {}/>\n", points, stroke_of(i)) + dots;
     const double legend = kLeft + kLegendColumn * static_cast<double>(i);
-    svg += line(legend, kLegendY - 4, legend + kLegendStroke, kLegendY - 4, stroke_of(i));
-    svg += text(legend + kLegendStroke + 8, kLegendY, "start", series.label);
+    picture += svg::line(legend, kLegendY - 4, legend + kLegendStroke, kLegendY - 4, stroke_of(i));
+    picture += svg::text(legend + kLegendStroke + 8, kLegendY, "start", series.label);
   }
-  return svg + "</svg>\n";
+  return picture + "</svg>\n";
 }
 
 }  // namespace duan::bench

@@ -24,8 +24,4 @@ struct Plot {
 // and not negative, and neither axis has only zeros.
 std::string to_svg(const Plot& plot);
 
-// 0, step, 2 step, ... up to the first that is not below `highest` (> 0); steps are 1, 2 or 5 times a power of ten and
-// there are four to nine values.
-std::vector<double> ticks(double highest);
-
 }  // namespace duan::bench

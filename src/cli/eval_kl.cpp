@@ -62,22 +62,12 @@ void print_table(const eval::Divergence& d) {
   for (const auto& [title, key, percent] : kPercentiles) {
     fmt::print("| KL {} | {:.6g} | |\n", title, eval::percentile(d.sorted_kl, percent));
   }
-  fmt::print("| same most probable token | {:.3f} % | |\n", 100 * d.top1);
+  fmt::print("| same most probable token | {:.3f} % | {:.3f} % to {:.3f} % |\n", 100 * d.top1,
+             100 * d.top1_interval.low, 100 * d.top1_interval.high);
 }
 
 Json with_interval(double value, const eval::Interval& interval) {
   return {{"value", value}, {"interval_95", {interval.low, interval.high}}};
-}
-
-Json to_json(const eval::Divergence& d) {
-  Json kl = {{"mean", d.kl.value()}, {"interval_95", {d.kl.interval().low, d.kl.interval().high}}};
-  for (const auto& [title, key, percent] : kPercentiles) kl[key] = eval::percentile(d.sorted_kl, percent);
-  return {{"kl", std::move(kl)},
-          {"top1", d.top1},
-          {"perplexity", with_interval(d.perplexity.perplexity, d.perplexity.interval)},
-          {"reference_perplexity", with_interval(d.reference_perplexity.perplexity, d.reference_perplexity.interval)},
-          {"ln_perplexity_ratio", with_interval(d.loss_difference.value(), d.loss_difference.interval())},
-          {"tokens", d.kl.count()}};
 }
 
 void kl(const KlOptions& options) {
@@ -105,7 +95,7 @@ void kl(const KlOptions& options) {
   }
   progress.finish();
   if (options.json) {
-    Json json = to_json(result);
+    Json json = divergence_json(result);
     json["sequences"] = sequences.ids.size();
     json["model"] = description(options.model.model, model, *engine);
     json["reference"] = description(options.reference, reference, *reference_engine);
@@ -119,6 +109,18 @@ void kl(const KlOptions& options) {
 }
 
 }  // namespace
+
+Json divergence_json(const eval::Divergence& d) {
+  Json kl = {{"mean", d.kl.value()}, {"interval_95", {d.kl.interval().low, d.kl.interval().high}}};
+  for (const auto& [title, key, percent] : kPercentiles) kl[key] = eval::percentile(d.sorted_kl, percent);
+  return {{"kl", std::move(kl)},
+          {"top1", d.top1},
+          {"top1_interval_95", {d.top1_interval.low, d.top1_interval.high}},
+          {"perplexity", with_interval(d.perplexity.perplexity, d.perplexity.interval)},
+          {"reference_perplexity", with_interval(d.reference_perplexity.perplexity, d.reference_perplexity.interval)},
+          {"ln_perplexity_ratio", with_interval(d.loss_difference.value(), d.loss_difference.interval())},
+          {"tokens", d.kl.count()}};
+}
 
 void add_eval_kl(CLI::App& eval) {
   auto options = std::make_shared<KlOptions>();

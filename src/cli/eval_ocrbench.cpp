@@ -10,6 +10,7 @@
 #include "cli/responder.h"
 #include "cli/terminal.h"
 #include "eval/ocrbench.h"
+#include "eval/statistics.h"
 
 namespace duan::cli {
 namespace {
@@ -61,7 +62,7 @@ void print(const Score& s) {
 
 void ocrbench(OcrOptions options) {
   Json list = read_json(options.data, {.max_bytes = size_t{64} << 20, .max_depth = 8});
-  std::vector<eval::OcrCase> cases = eval::read_ocr_cases(list, options.data);
+  std::vector<text::OcrCase> cases = text::read_ocr_cases(list, options.data);
   if (options.limit > 0 && options.limit < static_cast<int64_t>(cases.size())) {
     cases.resize(static_cast<size_t>(options.limit));
     list.erase(list.begin() + options.limit, list.end());
@@ -76,7 +77,7 @@ void ocrbench(OcrOptions options) {
   {
     Interruptible interruptible;
     for (size_t i = 0; i < cases.size() && !cancelled; ++i) {
-      const eval::OcrCase& c = cases[i];
+      const text::OcrCase& c = cases[i];
       Json messages = Json::array();
       if (const std::string& system = options.generation.system; !system.empty()) {
         messages.push_back({{"role", "system"}, {"content", system}});

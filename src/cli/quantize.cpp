@@ -10,7 +10,10 @@
 #include <optional>
 
 #include "base/error.h"
+#include "cli/calibration_pictures.h"
 #include "cli/commands.h"
+#include "cli/held_out.h"
+#include "cli/image_options.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
 #include "cli/terminal.h"
@@ -21,8 +24,9 @@ namespace {
 
 struct QuantizeCommand {
   ModelOptions model;
+  ImageOptions images;
   std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on";
-  std::string shard_size = "5GB";
+  std::string shard_size = "5GB", held_out;
   std::vector<std::string> calibration, keep, include;
   int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
   uint64_t seed = 0;
@@ -79,7 +83,8 @@ void check_flags(const QuantizeCommand& c) {
                 "give 1 or more, or -1 for a whole row");
   }
   if (c.calibration.empty()) {
-    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens"}) {
+    for (const char* flag :
+         {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens", "--min-pixels", "--max-pixels"}) {
       if (c.given(flag)) throw Error("has no effect without --calibration", flag);
     }
   }
@@ -148,6 +153,15 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
     fmt::print("| {} | {} | {} | {} | {} |\n", name, range, percent(module, "weight_error"), percent(module, plain),
                percent(module, "output_error"));
   }
+  if (report.contains("evaluation")) {
+    const Json& e = report.at("evaluation");
+    fmt::print(
+        "\nAgainst the source on {} tokens of {}: KL {:.4g} nats, top-1 agreement {:.3f} %, perplexity {:.5g} "
+        "(source {:.5g})\n",
+        e.at("tokens").get<int64_t>(), e.at("file").get<std::string>(), e.at("kl").at("mean").get<double>(),
+        100 * e.at("top1").get<double>(), e.at("perplexity").at("value").get<double>(),
+        e.at("reference_perplexity").at("value").get<double>());
+  }
   const double from = report.at("bytes").at("source").get<double>(), to = report.at("bytes").at("output").get<double>();
   fmt::print("\n{}: weights {:.1f} MB, {:.2f} % of {:.1f} MB; {:.1f} s, {:.0f} MB of memory at most\n", c.folder,
              to * 1e-6, 100 * to / from, from * 1e-6, seconds, peak_mb);
@@ -156,22 +170,37 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
 void run_quantize(const QuantizeCommand& c) {
   StagedProgress progress;
   check_flags(c);
-  const quant::QuantizeOptions options = settings(c);
+  quant::QuantizeOptions options = settings(c);
   const models::Model model = models::Model::open(model_folder(c.model.model));
+  CalibrationPictures pictures(model, c.images, c.threads);
+  options.pictures = &pictures;
   std::optional<quant::CalibrationSet> samples;
   if (!c.calibration.empty()) {
     samples = quant::load_calibration({{c.calibration.begin(), c.calibration.end()}, c.samples, c.tokens, c.seed},
-                                      model.folder, model.config.vocab_size);
+                                      model.folder, model.config.vocab_size, &pictures);
+    for (const char* flag : {"--min-pixels", "--max-pixels"}) {
+      if (c.given(flag) && samples->pictures.empty()) throw Error("has no effect: no sample has a picture", flag);
+    }
   }
 
   const Interruptible interruptible;
+  const auto stop_if_interrupted = [&] {
+    if (!interrupted()) return;
+    progress.finish();
+    throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
+                "finished layers are kept there; the same command goes on");
+  };
+  if (!c.held_out.empty()) {
+    options.evaluate = [&, held_out = HeldOut(c.held_out, model)](const std::filesystem::path& folder) {
+      return held_out.evaluate(model, folder, c.threads, [&](int64_t done, int64_t total) {
+        stop_if_interrupted();
+        progress.update("evaluating", "M tokens", done, total);
+      });
+    };
+  }
   const Json report =
       quant::quantize(model, samples ? &*samples : nullptr, c.folder, options, [&](const quant::QuantizeProgress& p) {
-        if (interrupted()) {
-          progress.finish();
-          throw Error("interrupted", quant::WorkFolder::path_for(c.folder).string(),
-                      "finished layers are kept there; the same command goes on");
-        }
+        stop_if_interrupted();
         if (p.writing) {
           progress.update("writing", "MB", p.done, p.total);
         } else {
@@ -255,7 +284,10 @@ void add_quantize(CLI::App& app) {
   command->add_option("-o,--output", c->folder, "Folder to write")->required()->type_name("DIR");
   add_rounding_options(*command, *c);
   command
-      ->add_option("--calibration", c->calibration, "Texts the model is run on: .jsonl, .json or .txt; may be repeated")
+      ->add_option(
+          "--calibration", c->calibration,
+          "Texts and pictures the model is run on: .jsonl, .json (OCRBench.json, too), .txt or .safetensors; may be "
+          "repeated")
       ->type_name("FILE")
       ->allow_extra_args(false);
   command->add_option("--samples", c->samples, "Samples taken from them, at most")
@@ -265,13 +297,20 @@ void add_quantize(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, int64_t{1} << 20))
       ->capture_default_str();
   command->add_option("--seed", c->seed, "Decides which samples are taken")->capture_default_str();
+  add_pixel_options(*command, c->images);
+  command
+      ->add_option("--evaluate", c->held_out,
+                   "Compare the output with the source on this text for the report: .txt, .jsonl (dialogues) or .json "
+                   "(token ids)")
+      ->type_name("FILE");
   command->add_option("--max-shard-size", c->shard_size, "Of a weight file")->type_name("SIZE")->capture_default_str();
   command->add_option("-t,--threads", c->threads, "Threads (default: one per processor)")->check(CLI::Range(1, 1024));
   command->add_flag("--overwrite", c->overwrite, "Replace what an earlier run wrote");
   command->add_flag("--restart", c->restart, "Throw unfinished work with other options away");
   command->add_flag("--json", c->json, "The report as one JSON object");
   command->footer(
-      "The output is a compressed-tensors checkpoint that duan and transformers load. Finished layers are kept in\n"
+      "The output is a compressed-tensors checkpoint that duan and transformers load, with a report for people\n"
+      "(quantization_report.html) and for programs (quantization_report.json). Finished layers are kept in\n"
       "DIR.partial until it is complete: the same command goes on where a run was stopped.\n"
       "Examples:\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"

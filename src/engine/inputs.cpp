@@ -48,12 +48,26 @@ const std::vector<InputRows>& DecoderInputs::of(std::span<const int64_t> ids, in
   return fill(ids, {}, static_cast<int64_t>(ids.size()), position, images);
 }
 
-const std::vector<InputRows>& DecoderInputs::of(std::span<const float> handed, int64_t position) {
+bool DecoderInputs::reads_embeds(const ir::Graph& graph) {
+  return std::any_of(graph.inputs.begin(), graph.inputs.end(),
+                     [&](ir::ValueId input) { return graph.value(input).name == ir::kImageEmbeds; });
+}
+
+std::vector<int64_t> DecoderInputs::deepstack_levels(const ir::Graph& graph) {
+  std::vector<int64_t> levels;
+  for (const ir::ValueId input : graph.inputs) {
+    if (const int64_t level = deepstack_level(graph.value(input).name); level >= 0) levels.push_back(level);
+  }
+  return levels;
+}
+
+const std::vector<InputRows>& DecoderInputs::of(std::span<const float> handed, int64_t position,
+                                                const SequenceImages* images) {
   const ir::ValueId value = handed_value(graph_);
   DUAN_CHECK(value >= 0, "{} starts with ids", graph_.name);
   const auto width = static_cast<size_t>(ir::width(graph_.value(value).type));
   DUAN_CHECK(handed.size() % width == 0, "{} floats are not rows of {}", handed.size(), width);
-  return fill({}, handed, static_cast<int64_t>(handed.size() / width), position, nullptr);
+  return fill({}, handed, static_cast<int64_t>(handed.size() / width), position, images);
 }
 
 const std::vector<InputRows>& DecoderInputs::fill(std::span<const int64_t> ids, std::span<const float> handed,

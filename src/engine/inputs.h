@@ -26,12 +26,15 @@ class DecoderInputs {
   // For the tokens from `position` of the sequence on: their ids, or the rows [tokens, width] of the value that a part
   // of a graph is handed. Without images every token is text. Valid until the next call, and as long as the arguments.
   const std::vector<InputRows>& of(std::span<const int64_t> ids, int64_t position, const SequenceImages* images);
-  const std::vector<InputRows>& of(std::span<const float> handed, int64_t position);
+  const std::vector<InputRows>& of(std::span<const float> handed, int64_t position, const SequenceImages* images);
 
   // The float value a part of a graph is handed; -1 if it starts with token ids.
   static ir::ValueId handed_value(const ir::Graph& graph);
   // Whether the graph takes rows of images.
   static bool sees_images(const ir::Graph& graph);
+  // Which of them: the embeddings, and levels of deepstack.
+  static bool reads_embeds(const ir::Graph& graph);
+  static std::vector<int64_t> deepstack_levels(const ir::Graph& graph);
 
  private:
   struct Buffer {

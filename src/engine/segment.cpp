@@ -28,13 +28,13 @@ int64_t Segment::width() const { return ir::width(graph_.value(graph_.outputs.at
 void Segment::set_probe(Probe probe) { runner_->set_probe(std::move(probe)); }
 bool Segment::bf16() const { return precision_.bf16; }
 
-void Segment::run(std::span<const int64_t> ids, std::span<float> out) {
-  runner_->start({.inputs = inputs_.of(ids, 0, nullptr)});
+void Segment::run(std::span<const int64_t> ids, std::span<float> out, const SequenceImages* images) {
+  runner_->start({.inputs = inputs_.of(ids, 0, images)});
   run(static_cast<int64_t>(ids.size()), out);
 }
 
-void Segment::run(std::span<const float> hidden, std::span<float> out) {
-  runner_->start({.inputs = inputs_.of(hidden, 0)});
+void Segment::run(std::span<const float> hidden, std::span<float> out, const SequenceImages* images) {
+  runner_->start({.inputs = inputs_.of(hidden, 0, images)});
   run(static_cast<int64_t>(hidden.size()) / ir::width(graph_.value(DecoderInputs::handed_value(graph_)).type), out);
 }
 

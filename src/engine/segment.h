@@ -20,9 +20,11 @@ class Segment {
   Segment(const ir::Graph& graph, const WeightSource& weights, const Options& options);
   ~Segment();
 
-  // Runs one sequence from its first token. `out` gets the output, [tokens, width()].
-  void run(std::span<const int64_t> ids, std::span<float> out);
-  void run(std::span<const float> hidden, std::span<float> out);  // [tokens, width of the value it is handed]
+  // Runs one sequence from its first token: ids, or hidden [tokens, width of the value it is handed]. `out` gets the
+  // output, [tokens, width()]. Of the images, which may reach beyond the sequence, places count in every part, rows in
+  // those that read them; without any, every token is text.
+  void run(std::span<const int64_t> ids, std::span<float> out, const SequenceImages* images = nullptr);
+  void run(std::span<const float> hidden, std::span<float> out, const SequenceImages* images = nullptr);
 
   int64_t width() const;  // of the output
   void set_probe(Probe probe);

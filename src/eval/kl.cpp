@@ -13,23 +13,6 @@ using Ids = std::vector<int64_t>;
 
 constexpr int64_t kMostRows = 512;  // more would not make an engine faster
 
-// Checks what the engines check piece by piece, before hours of work.
-void check_sequences(const std::vector<Ids>& sequences, const Predicted& predicted, int64_t vocab, int64_t context) {
-  bool any = false;
-  for (size_t i = 0; i < sequences.size(); ++i) {
-    const Ids& ids = sequences[i];
-    any = any || !predicted_positions(predicted, i, ids.size()).empty();
-    if (static_cast<int64_t>(ids.size()) > context) {
-      throw Error(fmt::format("a sequence of {} tokens does not fit a context of {}", ids.size(), context), "",
-                  "enlarge the context with -c, or cut sequences with --window");
-    }
-    for (const int64_t id : ids) {
-      if (id < 0 || id >= vocab) throw Error(fmt::format("token id {} is outside the vocabulary 0..{}", id, vocab - 1));
-    }
-  }
-  if (!any) throw Error("no sequence of two or more tokens to predict");
-}
-
 int64_t vocabulary(engine::Engine& engine) {
   engine.truncate(0);
   const int64_t id = 0;
@@ -46,6 +29,22 @@ void read_rows(engine::Engine& engine, std::span<const int64_t> ids, int64_t voc
 }
 
 }  // namespace
+
+void check_sequences(const std::vector<Ids>& sequences, const Predicted& predicted, int64_t vocab, int64_t context) {
+  bool any = false;
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    const Ids& ids = sequences[i];
+    any = any || !predicted_positions(predicted, i, ids.size()).empty();
+    if (static_cast<int64_t>(ids.size()) > context) {
+      throw Error(fmt::format("a sequence of {} tokens does not fit a context of {}", ids.size(), context), "",
+                  "enlarge the context with -c, or cut sequences with --window");
+    }
+    for (const int64_t id : ids) {
+      if (id < 0 || id >= vocab) throw Error(fmt::format("token id {} is outside the vocabulary 0..{}", id, vocab - 1));
+    }
+  }
+  if (!any) throw Error("no sequence of two or more tokens to predict");
+}
 
 TokenDivergence token_divergence(std::span<const float> reference, std::span<const float> model, int64_t next) {
   const double reference_total = log_sum_exp(reference), model_total = log_sum_exp(model);
@@ -121,6 +120,7 @@ Divergence divergence(engine::Engine& model, engine::Engine& reference, const st
   reference.truncate(0);
   std::sort(result.sorted_kl.begin(), result.sorted_kl.end());
   result.top1 = static_cast<double>(same_top) / static_cast<double>(result.kl.count());
+  result.top1_interval = share_interval(same_top, result.kl.count());
   result.perplexity = perplexity_of(loss);
   result.reference_perplexity = perplexity_of(reference_loss);
   return result;

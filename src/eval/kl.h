@@ -23,10 +23,15 @@ struct TokenDivergence {
 // included: a model defines them like any other.
 TokenDivergence token_divergence(std::span<const float> reference, std::span<const float> model, int64_t next);
 
+// What divergence() demands of its sequences, to be asked before hours of other work. Throws Error.
+void check_sequences(const std::vector<std::vector<int64_t>>& sequences, const Predicted& predicted, int64_t vocab,
+                     int64_t context);
+
 struct Divergence {
   Mean kl;
   std::vector<double> sorted_kl;  // of every token, ascending
   double top1 = 0;                // tokens whose most probable prediction is the reference's, as a part of all
+  Interval top1_interval{0, 1};   // 95 %, by Wilson's score
   Perplexity perplexity, reference_perplexity;
   Mean loss_difference;  // model - reference: the log of the ratio of perplexities
 };

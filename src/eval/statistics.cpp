@@ -39,4 +39,12 @@ double percentile(std::span<const double> sorted, double percent) {
   return sorted[below] + (position - static_cast<double>(below)) * (sorted[above] - sorted[below]);
 }
 
+Interval share_interval(int64_t hits, int64_t count) {
+  constexpr double z = 1.959963984540054;
+  const auto n = static_cast<double>(count);
+  const double share = static_cast<double>(hits) / n, middle = share + z * z / (2 * n);
+  const double reach = z * std::sqrt(share * (1 - share) / n + z * z / (4 * n * n));
+  return {(middle - reach) / (1 + z * z / n), (middle + reach) / (1 + z * z / n)};
+}
+
 }  // namespace duan::eval

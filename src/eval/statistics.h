@@ -25,6 +25,9 @@ class Mean {
   double mean_ = 0, squares_ = 0;  // squares_: sum of squared distances from the mean
 };
 
+// The 95 % interval of a share of `hits` in `count` > 0, by Wilson's score.
+Interval share_interval(int64_t hits, int64_t count);
+
 // Of at least one value in ascending order, 0 <= percent <= 100; linear between neighbours (numpy's default).
 double percentile(std::span<const double> sorted, double percent);
 

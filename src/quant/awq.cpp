@@ -29,10 +29,11 @@ engine::Options options_for(const Sequences& rows, int threads) {
 // Calls visit(input, output) for each sequence until it returns false.
 template <typename Visit>
 void run_each(engine::Segment& segment, const Sequences& in, std::span<float> out, const Visit& visit) {
-  size_t from = 0, to = 0;
+  size_t from = 0, to = 0, number = 0;
   for (const int64_t length : in.lengths) {
+    const engine::SequenceImages* images = in.images.empty() ? nullptr : in.images[number++];
     const size_t taken = static_cast<size_t>(length * in.width), made = static_cast<size_t>(length * segment.width());
-    segment.run(std::span(in.values).subspan(from, taken), out.subspan(to, made));
+    segment.run(std::span(in.values).subspan(from, taken), out.subspan(to, made), images);
     if (!visit(to, made)) return;
     from += taken;
     to += made;
@@ -149,6 +150,7 @@ Sequences awq_rows(const HiddenStates& hidden, const CalibrationSet& samples, bo
       const auto from = hidden.values.begin() + begin * hidden.width;
       rows.values.insert(rows.values.end(), from, from + length * hidden.width);
       rows.lengths.push_back(length);
+      rows.images.push_back(samples.images_of(s));
       ++next;
     }
     begin += length;
@@ -190,7 +192,7 @@ AwqSplit awq_split(const ir::Graph& block, const std::string& value) {
 
 Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weights, const Sequences& in, int threads) {
   engine::Segment segment(graph, weights, options_for(in, threads));
-  Sequences out{segment.width(), {}, in.lengths};
+  Sequences out{segment.width(), {}, in.lengths, in.images};
   out.values.resize(in.values.size() / static_cast<size_t>(in.width) * static_cast<size_t>(out.width));
   run_each(segment, in, out.values, [](size_t, size_t) { return true; });
   return out;

@@ -50,6 +50,7 @@ struct Sequences {
   int64_t width = 0;
   std::vector<float> values;
   std::vector<int64_t> lengths;
+  std::vector<const engine::SequenceImages*> images{};  // by sequence; empty: without
 };
 
 // About `wanted` rows of what a block reads; 0: all. Where `whole`, they are samples as they are, evenly spread, and up

@@ -160,10 +160,12 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
       unused.resize(static_cast<size_t>(rows * segment.width()));
       result = unused;
     }
+    const engine::SequenceImages* images = run.samples.images_of(sample_number);
     if (starts_with_ids) {
-      segment.run(std::span<const int64_t>(sample), result);
+      segment.run(std::span<const int64_t>(sample), result, images);
     } else {
-      segment.run(std::span(in.values).subspan(static_cast<size_t>(done * in.width), sample.size() * in.width), result);
+      segment.run(std::span(in.values).subspan(static_cast<size_t>(done * in.width), sample.size() * in.width), result,
+                  images);
     }
     done += rows;
     ++sample_number;

@@ -7,6 +7,7 @@
 #include "base/cpu.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "engine/inputs.h"
 #include "ir/subgraph.h"
 #include "quant/module_writer.h"
 #include "quant/quantized_checkpoint.h"
@@ -138,7 +139,8 @@ void BlockQuantizer::smooth(State& state, const ir::Graph& graph, const HiddenSt
   const bool is_last = state.index + 1 == blocks_.size();
   Sequences rows;  // that AWQ tries scales on
   if (recipe_.method == Method::awq && !pairs.empty() && !is_last) {
-    const bool whole = std::any_of(graph.nodes.begin(), graph.nodes.end(),
+    const bool whole = engine::DecoderInputs::sees_images(graph) ||
+                       std::any_of(graph.nodes.begin(), graph.nodes.end(),
                                    [](const ir::Node& node) { return std::holds_alternative<ir::Attention>(node.op); });
     rows = awq_rows(hidden, *samples_, whole, recipe_.search_tokens);
   }
@@ -254,6 +256,10 @@ Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
     Json json = {{"producer", model_.graph.node(pair.pair->producer).name}, {"consumers", std::move(consumers)}};
     json.update(pair.scales.how);
     if (!pair.scales.note.empty()) json["not_smoothed"] = pair.scales.note;
+    if (std::vector<float> scales = pair.scales.divisors; !scales.empty()) {
+      std::sort(scales.begin(), scales.end());
+      json["scales"] = {{"min", scales.front()}, {"median", scales[scales.size() / 2]}, {"max", scales.back()}};
+    }
     pairs.push_back(std::move(json));
   }
   return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};

@@ -2,6 +2,7 @@
 
 #include <sys/stat.h>
 
+#include <chrono>
 #include <cstring>
 #include <memory>
 
@@ -10,16 +11,20 @@
 #include "base/error.h"
 #include "base/mapped_file.h"
 #include "checkpoint/companion_files.h"
+#include "engine/memory.h"
 #include "kernels/linear.h"
 #include "quant/block_quantizer.h"
 #include "quant/modules.h"
 #include "quant/output_tensors.h"
+#include "quant/picture_rows.h"
 #include "quant/quantized_checkpoint.h"
+#include "quant/report.h"
 #include "quant/work_folder.h"
 
 namespace duan::quant {
 namespace {
 namespace fs = std::filesystem;
+using Clock = std::chrono::steady_clock;
 
 uint64_t inode_of(const fs::path& path) {  // 0 if it is not there
   struct stat info {};
@@ -31,22 +36,32 @@ bool is_there(const fs::path& path) {
   return fs::exists(path, ignored);
 }
 
-// FNV-1a, for telling calibration sets apart.
-std::string hash_of(const CalibrationSet& samples) {
-  uint64_t hash = 0xcbf29ce484222325u;
-  const auto add = [&](uint64_t number) {
-    for (int shift = 0; shift < 64; shift += 8) hash = (hash ^ (number >> shift & 0xFF)) * 0x100000001b3u;
-  };
-  for (const std::vector<int64_t>& sample : samples.samples) {
-    add(sample.size());
-    for (const int64_t id : sample) add(static_cast<uint64_t>(id));
-  }
-  return fmt::format("{:016x}", hash);
-}
-
 Json calibration_json(const CalibrationSet* samples) {
   if (samples == nullptr) return nullptr;
-  return {{"samples", samples->samples.size()}, {"tokens", samples->tokens()}, {"hash", hash_of(*samples)}};
+  Json json = {{"samples", samples->samples.size()}, {"tokens", samples->tokens()}};
+  if (!samples->pictures.empty()) {
+    json["pictures"] = samples->pictures.size();
+    json["image_tokens"] = samples->image_tokens();
+  }
+  json["hash"] = samples->hash();
+  return json;
+}
+
+std::string name_of(const fs::path& folder) {
+  const fs::path whole = fs::weakly_canonical(folder);
+  return whole.filename().string();
+}
+
+Json refused_json(const ir::Graph& graph) {
+  Json list = Json::array();
+  for (const SmoothingRefusal& refusal : find_smoothing(graph).refused) {
+    Json consumers = Json::array();
+    for (const ir::NodeId id : refusal.consumers) consumers.push_back(graph.node(id).name);
+    list.push_back({{"producer", refusal.producer ? Json(graph.node(*refusal.producer).name) : Json()},
+                    {"consumers", std::move(consumers)},
+                    {"reason", refusal.reason}});
+  }
+  return list;
 }
 
 // Everything the work of a run depends on.
@@ -133,6 +148,7 @@ class Run {
         work_((check_early(), output), identity_of(model, samples, options.recipe), options.restart) {}
 
   Json run() {
+    resumed_ = work_.finished();
     if (work_.committing() != 0 && work_.committing() == inode_of(output_)) {  // killed after the output appeared
       Json report = read_json(output_ / kReportFile);
       work_.remove();
@@ -178,11 +194,16 @@ class Run {
     const bool goes_on = work_.finished() > 0 && work_.finished() < blocks_.size();
     if (goes_on && samples_ != nullptr) hidden = work_.hidden();
     for (size_t b = 0; b < work_.finished(); ++b) done += sizes[b];
+    PictureRows pictures(model_.graph, blocks_, samples_, options_.pictures);
     while (work_.finished() < blocks_.size()) {
       const size_t b = work_.finished();
+      pictures.prepare(b, [&](size_t i, size_t count) {
+        tell({fmt::format("picture {} of {}", i, count), false, done, total});
+      });
       quantizer.run(work_, hidden, [&](double part) {
         tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total});
       });
+      pictures.release(b);
       done += sizes[b];
     }
   }
@@ -241,14 +262,21 @@ class Run {
       modules.push_back(std::move(entry));
     }
     for (const OutputFile& file : files) file_list.push_back({{"name", file.name}, {"bytes", file.bytes}});
-    Json report = {{"recipe", to_json(recipe_)},
+    check_written(folder.path(), modules_, recipe_);
+    Json report = {{"source", {{"name", name_of(model_.folder)}, {"model_type", model_.config.model_type}}},
+                   {"recipe", to_json(recipe_)},
                    {"calibration", calibration_json(samples_)},
                    {"bytes", {{"source", model_.checkpoint.total_bytes()}, {"output", bytes}}},
                    {"modules", std::move(modules)},
                    {"smoothing", std::move(pairs)},
-                   {"files", std::move(file_list)}};
+                   {"refused", refused_json(model_.graph)}};
+    if (options_.evaluate) report["evaluation"] = options_.evaluate(folder.path());
+    report["files"] = std::move(file_list);
+    report["run"] = {{"seconds", std::chrono::duration<double>(Clock::now() - start_).count()},
+                     {"peak_rss_bytes", engine::peak_resident()},
+                     {"resumed_blocks", resumed_}};
     write(kReportFile, to_text(report, 1) + "\n");
-    check_written(folder.path(), modules_, recipe_);
+    write(kReportPage, report_html(report));
     work_.set_committing(inode_of(folder.path()));
     folder.commit();
     return report;
@@ -263,6 +291,8 @@ class Run {
   std::vector<Block> blocks_;
   std::vector<Module> modules_;
   WorkFolder work_;
+  size_t resumed_ = 0;  // blocks that an earlier run finished
+  Clock::time_point start_ = Clock::now();
 };
 
 }  // namespace

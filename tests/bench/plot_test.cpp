@@ -22,21 +22,6 @@ Plot two_lines() {
   return {"speed", "tokens", "tokens/s", {{"with", {{0, 50}, {100, 100}}}, {"without", {{0, 50}, {50, 25}, {100, 0}}}}};
 }
 
-TEST(Plot, TicksAreRoundAndCoverTheValues) {
-  EXPECT_EQ(ticks(10), (std::vector<double>{0, 2, 4, 6, 8, 10}));
-  EXPECT_EQ(ticks(300), (std::vector<double>{0, 50, 100, 150, 200, 250, 300}));
-  EXPECT_EQ(ticks(4281), (std::vector<double>{0, 1000, 2000, 3000, 4000, 5000}));
-  for (double highest = 1.7e-7; highest < 1e9; highest *= 1.37) {
-    const std::vector<double> values = ticks(highest);
-    EXPECT_GE(values.size(), 4u) << highest;
-    EXPECT_LE(values.size(), 9u) << highest;
-    EXPECT_GE(values.back(), highest);
-    EXPECT_LT(values[values.size() - 2], highest);
-    const double digits = values[1] / std::pow(10, std::floor(std::log10(values[1]) + 1e-9));
-    EXPECT_TRUE(std::abs(digits - 1) < 1e-9 || std::abs(digits - 2) < 1e-9 || std::abs(digits - 5) < 1e-9) << highest;
-  }
-}
-
 TEST(Plot, PointsLieBetweenTheAxes) {
   const std::string svg = to_svg(two_lines());
   const auto lines = matches(svg, "<polyline points=\"([^\"]*)\"");
@@ -62,7 +47,8 @@ TEST(Plot, IsClosedAndEscaped) {
   Plot plot = two_lines();
   plot.title = "a<b>&\"c\" \xE4\xBD\xA0\xFF\x01";
   const std::string svg = to_svg(plot);
-  EXPECT_NE(svg.find("<title>a&lt;b&gt;&amp;\"c\" \xE4\xBD\xA0\xEF\xBF\xBD </title>"), std::string::npos) << svg;
+  EXPECT_NE(svg.find("<title>a&lt;b&gt;&amp;&quot;c&quot; \xE4\xBD\xA0\xEF\xBF\xBD </title>"), std::string::npos)
+      << svg;
   EXPECT_EQ(svg.rfind("<svg xmlns=\"http://www.w3.org/2000/svg\" ", 0), 0u);
   EXPECT_TRUE(svg.ends_with("</svg>\n"));
   // Every tag is closed by itself or by its own name.
@@ -86,7 +72,6 @@ TEST(Plot, RefusesWhatHasNoPicture) {
   EXPECT_THROW(to_svg({"", "", "", {{"empty", {}}}}), InternalError);
   EXPECT_THROW(to_svg({"", "", "", {{"negative", {{1, -1}}}}}), InternalError);
   EXPECT_THROW(to_svg({"", "", "", {{"infinite", {{1, INFINITY}}}}}), InternalError);
-  EXPECT_THROW(ticks(0), InternalError);
 }
 
 }  // namespace

@@ -12,6 +12,8 @@
 #include "base/json.h"
 #include "support/models.h"
 #include "support/program.h"
+#include "support/quantized_folder.h"
+#include "support/xml.h"
 
 namespace duan {
 namespace {
@@ -35,14 +37,6 @@ fs::path write_calibration(const fs::path& folder, int samples = 12, int vocab =
   }
   std::ofstream(folder / "calibration.jsonl") << lines;
   return folder / "calibration.jsonl";
-}
-
-std::map<std::string, std::string> contents(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    files[entry.path().filename().string()] = read_file(entry.path());
-  }
-  return files;
 }
 
 // Starts duan, sends `signal` when `wait` returns, and returns how it ended.
@@ -137,7 +131,7 @@ void expect_kills_lose_nothing(const std::vector<std::string>& more) {
   const auto start = std::chrono::steady_clock::now();
   ASSERT_EQ(run_duan(command("whole")).exit_code, 0);
   const auto whole = std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - start);
-  const auto expected = contents(dir.path() / "whole");
+  const auto expected = test::files_of(dir.path() / "whole");
 
   std::mt19937 random(std::random_device{}());
   int kills = 0;
@@ -149,10 +143,11 @@ void expect_kills_lose_nothing(const std::vector<std::string>& more) {
       const int status = run_and_signal(command("killed"), SIGKILL, [&] { std::this_thread::sleep_for(delay); });
       kills += !WIFEXITED(status);
       ASSERT_TRUE(!WIFEXITED(status) || WEXITSTATUS(status) == 0);
-      done = WIFEXITED(status) || fs::exists(out);  // killed when nothing was left to do
-      ASSERT_TRUE(!fs::exists(out) || contents(out) == expected);  // complete, or not there
+      ASSERT_TRUE(!fs::exists(out) || test::files_of(out) == expected);  // complete, or not there
+      // A kill may come when nothing is left to do.
+      done = WIFEXITED(status) || (fs::exists(out) && !fs::exists(out.string() + ".partial"));
     }
-    ASSERT_EQ(contents(out), expected);
+    ASSERT_EQ(test::files_of(out), expected);
     EXPECT_FALSE(fs::exists(out.string() + ".partial"));
   }
   EXPECT_GT(kills, 0);
@@ -193,6 +188,125 @@ TEST(Quantize, CtrlCKeepsWhatIsFinished) {
   EXPECT_FALSE(fs::exists(dir.path() / "out.partial"));
 }
 
+TEST(Quantize, LeavesAReportThatEvaluatesTheOutput) {
+  const test::TemporaryDir dir;
+  const std::string out = (dir.path() / "out").string(), held_out = (dir.path() / "<held & out>.json").string();
+  std::ofstream(held_out) << "[[1, 2, 3, 4, 5, 6, 7, 8], [9, 8, 7]]";
+  std::vector<std::string> command = {"quantize",
+                                      model("qwen3-untied"),
+                                      "-o",
+                                      out,
+                                      "--method",
+                                      "rtn",
+                                      "--bits",
+                                      "8",
+                                      "--keep",
+                                      "up_proj(?#<&>)",
+                                      "--weight-observer",
+                                      "minmax",
+                                      "--group-size",
+                                      "16"};
+  ASSERT_EQ(run_duan(command).exit_code, 0);
+  const auto plain = test::files_of(out);
+  command.insert(command.end(), {"--evaluate", held_out, "--overwrite"});
+  const auto result = run_duan(command);
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("Against the source on 9 tokens of <held & out>.json: KL "), std::string::npos)
+      << result.out;
+  const Json report = read_json(fs::path(out) / "quantization_report.json"), evaluation = report.at("evaluation");
+  EXPECT_EQ(evaluation.at("tokens"), 9);
+  EXPECT_EQ(evaluation.at("sequences"), 2);
+  // It is what duan eval kl says.
+  const auto eval = run_duan(
+      {"eval", "kl", out, "--reference", model("qwen3-untied"), "--ids", held_out, "--compute", "fp32", "--json"});
+  ASSERT_EQ(eval.exit_code, 0) << eval.err;
+  const Json said = parse_json(eval.out, "stdout");
+  for (const char* key : {"kl", "top1", "top1_interval_95", "perplexity", "reference_perplexity"}) {
+    EXPECT_EQ(evaluation.at(key), said.at(key)) << key;
+  }
+  const test::Xml xml = test::parse_xml(read_file(fs::path(out) / "quantization_report.html"));
+  ASSERT_EQ(xml.error, "");
+  size_t marks = 0;
+  for (const Json& module : report.at("modules")) {
+    EXPECT_TRUE(xml.has_text("td", module.at("module").get<std::string>())) << module;
+    marks += module.contains("output_error") + module.contains("weight_error");
+  }
+  EXPECT_EQ(xml.count("g", "mark"), marks);
+  EXPECT_GT(marks, 5u);
+  EXPECT_TRUE(xml.has_text("td", "--keep up_proj(?#<&>)"));
+  // The checkpoint does not depend on it.
+  auto evaluated = test::files_of(out);
+  Json without = parse_json(evaluated.at("quantization_report.json"), "report");
+  without.erase("evaluation");
+  evaluated["quantization_report.json"] = to_text(without, 1);
+  EXPECT_EQ(evaluated, plain);
+}
+
+TEST(Quantize, RefusesWhatItCannotEvaluateOnBeforeItBegins) {
+  const test::TemporaryDir dir;
+  const auto error = [&](const std::string& name, const std::string& content) {
+    std::ofstream(dir.path() / name) << content;
+    const auto result = run_duan({"quantize", model("qwen3-untied"), "-o", (dir.path() / "out").string(), "--method",
+                                  "int8-dynamic", "--evaluate", (dir.path() / name).string()});
+    EXPECT_EQ(result.exit_code, 1);
+    EXPECT_FALSE(fs::exists(dir.path() / "out.partial"));
+    return result.err;
+  };
+  EXPECT_NE(error("a.csv", "x").find("a.csv: is not a kind of file that a model is evaluated on"), std::string::npos);
+  EXPECT_NE(error("a.json", "[[1, 99999]]").find("a.json: token id 99999 is outside the vocabulary"),
+            std::string::npos);
+  EXPECT_NE(error("a.json", "[[1], [2]]").find("a.json: no sequence of two or more tokens"), std::string::npos);
+  EXPECT_NE(error("a.json", "{}").find("a.json: expected a JSON list"), std::string::npos);
+}
+
+TEST(Quantize, CalibratesOnPicturesAndGoesOnAfterAKill) {
+  const test::TemporaryDir dir;
+  const fs::path demo = test::source_dir() / "models/demo";
+  fs::copy_file(demo / "ocr/regular/019.png", dir.path() / "a.png");
+  fs::copy_file(demo / "ocr/regular/001.png", dir.path() / "b.png");
+  const auto question = [](const char* picture) -> Json {
+    return {{"dataset_name", "d"}, {"type", "t"}, {"image_path", picture}, {"question", "?"}, {"answers", "x"}};
+  };
+  std::ofstream(dir.path() / "ocr.json") << to_text(Json::array({question("a.png"), question("b.png")}));
+  const auto command = [&](const char* out) -> std::vector<std::string> {
+    return {"quantize",
+            demo.string(),
+            "-o",
+            (dir.path() / out).string(),
+            "--calibration",
+            (dir.path() / "ocr.json").string(),
+            "--samples",
+            "2",
+            "--no-smooth",
+            "-t",
+            "1"};
+  };
+  ASSERT_EQ(run_duan(command("whole")).exit_code, 0);
+  const Json calibration = read_json(dir.path() / "whole/quantization_report.json").at("calibration");
+  EXPECT_EQ(calibration.at("pictures"), 2);
+  EXPECT_GT(calibration.at("image_tokens"), 2);
+  const auto killed = [&](const char* block) {
+    run_and_signal(command("killed"), SIGKILL, [&] {
+      for (int i = 0;
+           i < 60000 && !fs::exists(dir.path() / "killed.partial" / block) && !fs::exists(dir.path() / "killed"); ++i) {
+        std::this_thread::sleep_for(1ms);
+      }
+    });
+  };
+  killed("block-1.json");  // pictures are read still
+  ASSERT_TRUE(fs::exists(dir.path() / "killed.partial"));
+  // Other pixels are another set, as large as the picture is.
+  fs::rename(dir.path() / "a.png", dir.path() / "kept.png");
+  fs::copy_file(demo / "ocr/regular/047.png", dir.path() / "a.png");
+  const auto refused = run_duan(command("killed"));
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("holds the unfinished work of another run (hash, "), std::string::npos) << refused.err;
+  fs::rename(dir.path() / "kept.png", dir.path() / "a.png");
+  killed("block-7.json");  // they are no more
+  ASSERT_EQ(run_duan(command("killed")).exit_code, 0);
+  EXPECT_EQ(test::files_of(dir.path() / "killed"), test::files_of(dir.path() / "whole"));
+}
+
 TEST(Quantize, SaysWhenTheDiskIsFull) {
   // A limit on the size of files stands for the disk.
   const test::TemporaryDir dir;
@@ -225,7 +339,7 @@ TEST(Quantize, TheOrderOfSamplesDoesNotMatter) {
                   (dir.path() / (std::string(name) + ".jsonl")).string(), model("qwen3-untied"), "--samples", "4"});
     ASSERT_EQ(result.exit_code, 0) << result.err;
   }
-  EXPECT_EQ(contents(dir.path() / "calibration"), contents(dir.path() / "reversed"));
+  EXPECT_EQ(test::files_of(dir.path() / "calibration"), test::files_of(dir.path() / "reversed"));
 }
 
 TEST(Quantize, RefusesFlagsThatMakeNoSense) {
@@ -239,6 +353,8 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
     return result.err;
   };
   EXPECT_NE(error({}).find("--calibration: no calibration samples"), std::string::npos);
+  EXPECT_NE(error({"--calibration", calibration, "--max-pixels", "4096"}).find("--max-pixels: has no effect"),
+            std::string::npos);
   EXPECT_NE(error({"--bits", "8"}).find("--bits: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--no-smooth"}).find("--no-smooth: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--observer", "mse"}).find("--observer: has no effect"), std::string::npos);

@@ -1,6 +1,7 @@
 foreach(name answer_printer answers edit_buffer history lines prompt_encoder stop_strings suggest)
   duan_test(cli/${name}_test.cpp DEPENDS duan::console)
 endforeach()
+duan_test(cli/calibration_pictures_test.cpp DEPENDS duan::pictures)
 
 # These run the built program.
 add_library(duan_test_cli STATIC cli/chain_model.cpp support/program.cpp)

@@ -2,17 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include "base/error.h"
-
 namespace duan::eval {
 namespace {
 
-OcrCase of(const std::string& dataset, std::vector<std::string> answers) {
+text::OcrCase of(const std::string& dataset, std::vector<std::string> answers) {
   return {dataset, "Regular Text Recognition", "what is written?", "a.png", std::move(answers)};
 }
 
 TEST(OcrBench, AHitIsAnAnswerWithinThePrediction) {
-  const OcrCase c = of("IIIT5K", {"CENTRE", "Zentrum am\nMarkt"});
+  const text::OcrCase c = of("IIIT5K", {"CENTRE", "Zentrum am\nMarkt"});
   EXPECT_TRUE(ocr_hit(c, "The centre."));
   EXPECT_TRUE(ocr_hit(c, " zentrum AM\nmarkt \n"));
   EXPECT_FALSE(ocr_hit(c, "cent re"));
@@ -23,7 +21,7 @@ TEST(OcrBench, AHitIsAnAnswerWithinThePrediction) {
 }
 
 TEST(OcrBench, OfFormulasTheCaseCountsAndSpacesDoNot) {
-  const OcrCase c = of("HME100k", {"x ^ { 2 } + Y"});
+  const text::OcrCase c = of("HME100k", {"x ^ { 2 } + Y"});
   EXPECT_TRUE(ocr_hit(c, "x^{2}\n+ Y"));
   EXPECT_FALSE(ocr_hit(c, "X^{2}+Y"));
 }
@@ -34,47 +32,6 @@ TEST(OcrBench, TypesBelongToGroups) {
     EXPECT_EQ(ocr_group(type), "Text Recognition") << type;
   }
   EXPECT_EQ(ocr_group("Doc-oriented VQA"), "Doc-oriented VQA");
-}
-
-TEST(OcrBench, SharesHaveWilsonsInterval) {
-  // Of Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662, 0 of 20 is 0 to 0.1611.
-  EXPECT_NEAR(share_interval(81, 263).low, 0.2553, 5e-5);
-  EXPECT_NEAR(share_interval(81, 263).high, 0.3662, 5e-5);
-  EXPECT_NEAR(share_interval(0, 20).low, 0, 1e-12);
-  EXPECT_NEAR(share_interval(0, 20).high, 0.1611, 5e-5);
-}
-
-TEST(OcrBench, CasesAreReadOrRefusedByName) {
-  const Json good = {{"dataset_name", "svt"}, {"id", 7},          {"image_path", "a/b.png"},
-                     {"question", "what?"},   {"answers", "one"}, {"type", "Regular Text Recognition"},
-                     {"unknown", {1, 2, "x"}}};
-  const auto error_of = [](const Json& list) -> std::string {
-    try {
-      read_ocr_cases(list, "dir/cases.json");
-    } catch (const Error& e) {
-      return e.what();
-    }
-    return "";
-  };
-  const std::vector<OcrCase> cases = read_ocr_cases(Json::array({good}), "dir/cases.json");
-  EXPECT_EQ(cases.at(0).image, "dir/a/b.png");
-  EXPECT_EQ(cases.at(0).answers, std::vector<std::string>{"one"});
-
-  EXPECT_NE(error_of(Json::array()).find("dir/cases.json"), std::string::npos);
-  EXPECT_NE(error_of({{"a", 1}}).find("dir/cases.json"), std::string::npos);
-  EXPECT_NE(error_of(Json::array({good, 3})).find("case 1"), std::string::npos);
-  const Json wrong = {
-      {"dataset_name", 3}, {"type", nullptr}, {"question", 1}, {"image_path", Json::array()}, {"answers", 5}};
-  for (const auto& [key, value] : wrong.items()) {
-    Json bad = good;
-    bad[key] = value;
-    EXPECT_NE(error_of(Json::array({good, bad})).find("case 1"), std::string::npos) << key;
-    bad.erase(key);
-    EXPECT_NE(error_of(Json::array({good, bad})).find(key), std::string::npos) << key;
-  }
-  Json empty = good;
-  empty["answers"] = Json::array();
-  EXPECT_NE(error_of(Json::array({empty})).find("\"answers\" is empty"), std::string::npos);
 }
 
 }  // namespace

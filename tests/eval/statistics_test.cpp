@@ -42,5 +42,13 @@ TEST(Statistics, PercentilesAreLinearBetweenValues) {
   EXPECT_DOUBLE_EQ(percentile(std::vector<double>{7}, 99.9), 7);
 }
 
+TEST(Statistics, SharesHaveWilsonsInterval) {
+  // Of Newcombe 1998, table I: 81 of 263 is 0.2553 to 0.3662, 0 of 20 is 0 to 0.1611.
+  EXPECT_NEAR(share_interval(81, 263).low, 0.2553, 5e-5);
+  EXPECT_NEAR(share_interval(81, 263).high, 0.3662, 5e-5);
+  EXPECT_NEAR(share_interval(0, 20).low, 0, 1e-12);
+  EXPECT_NEAR(share_interval(0, 20).high, 0.1611, 5e-5);
+}
+
 }  // namespace
 }  // namespace duan::eval

@@ -8,6 +8,8 @@
 #include "engine/engine.h"
 #include "ir/subgraph.h"
 #include "quant/modules.h"
+#include "quant/picture_rows.h"
+#include "quant/pictures.h"
 #include "quant/support.h"
 #include "support/models.h"
 
@@ -75,6 +77,49 @@ TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
       EXPECT_EQ(statistics.histogram.highest(), highest) << name;
       EXPECT_EQ(statistics.rows.size(), static_cast<size_t>(samples.tokens()) * seen.channel_max.size());
     }
+  }
+}
+
+TEST(BlockCalibration, SeesPicturesAsTheWholeModelDoes) {
+  const models::Model model = models::Model::open(test::data_dir() / "vl/qwen3-vl");
+  const CalibrationSet set = test::samples_with_pictures(model.config.image_tokens->image);
+  test::MadeUpPictures reader;
+  reader.width = model.config.hidden_size;
+  reader.levels = model.config.vision->deepstack_visual_indexes.size();
+  ASSERT_GT(reader.levels, 0u);
+  const std::vector<Block> blocks = find_blocks(model.graph);
+  const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+  PictureRows rows(model.graph, blocks, &set, &reader);
+
+  // All values on the residual stream, by the interpreter, of both samples.
+  rows.prepare(0, {});
+  std::map<std::string, std::vector<float>> expected;
+  engine::Options options;
+  options.context = 64;
+  const auto engine = engine::make_reference(model.graph, model.checkpoint, options);
+  engine->set_probe([&](ir::ValueId value, int64_t, int64_t count, int64_t width, const float* data) {
+    auto& seen = expected[model.graph.value(value).name];
+    seen.insert(seen.end(), data, data + count * width);
+  });
+  for (size_t s = 0; s < set.samples.size(); ++s) {
+    engine->truncate(0);
+    engine->set_images(set.images.at(s));
+    engine->forward(set.samples[s]);
+  }
+
+  HiddenStates hidden;
+  for (size_t b = 0; b + 1 < blocks.size(); ++b) {
+    const ir::Graph graph = ir::subgraph(model.graph, blocks[b].first, blocks[b].last);
+    rows.prepare(b, {});
+    HiddenStates out;
+    run_block({graph, weights, set, 2}, hidden, &out, {});
+    rows.release(b);
+    const std::vector<float>& whole = expected.at(graph.value(graph.outputs[0]).name);
+    ASSERT_EQ(out.values.size(), whole.size());
+    for (size_t i = 0; i < whole.size(); ++i) {
+      ASSERT_NEAR(out.values[i], whole[i], 1e-4 + 1e-4 * std::abs(whole[i])) << blocks[b].name << " " << i;
+    }
+    hidden = std::move(out);
   }
 }
 

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/json.h"
+#include "checkpoint/writer.h"
+#include "quant/pictures.h"
 #include "support/paths.h"
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
@@ -27,9 +29,13 @@ class Calibration : public testing::Test {
     return load_calibration({std::move(files), samples, tokens, seed}, demo_, 4096);
   }
 
+  CalibrationSet load_pictures(std::vector<fs::path> files, int64_t samples = 100, int64_t tokens = 64) {
+    return load_calibration({std::move(files), samples, tokens, 0}, demo_, 4096, &pictures_);
+  }
+
   std::string error_of(const std::string& name, const std::string& content) {
     try {
-      load({write(name, content)});
+      load_calibration({{write(name, content)}, 100, 64, 0}, demo_, 4096, &pictures_);
     } catch (const Error& e) {
       std::string what = e.what();
       const std::string prefix = folder_.path().string() + "/";
@@ -42,6 +48,8 @@ class Calibration : public testing::Test {
 
   const test::TemporaryDir folder_;
   const fs::path demo_ = test::source_dir() / "models/demo";
+  test::MadeUpPictures pictures_{
+      {{"a.png", {1, 2, 11}}, {"b.png", {1, 2, 22}}, {"same.png", {1, 2, 11}}, {"large.png", {8, 9, 33}}}, 3058};
 };
 
 TEST_F(Calibration, RendersConversationsWithTheirAnswers) {
@@ -134,6 +142,90 @@ TEST_F(Calibration, RefusesFilesThatHoldNoSamples) {
   EXPECT_THROW(load({}), Error);
   EXPECT_THROW(load({folder_.path() / "absent.jsonl"}), Error);
   EXPECT_THROW(load({folder_.path()}), Error);
+}
+
+std::string asks(const std::string& picture, const std::string& question = "what?") {
+  return R"({"messages": [{"role": "user", "content": [{"type": "image", "image": ")" + picture +
+         R"("}, {"type": "text", "text": ")" + question + R"("}]}, {"role": "assistant", "content": "x"}]})" + "\n";
+}
+
+TEST_F(Calibration, PicturesTakeTheirTokensPlace) {
+  const CalibrationSet set = load_pictures({write("a.jsonl", asks("a.png") + "\"hello\"\n")});
+  ASSERT_EQ(set.samples.size(), 2u);
+  ASSERT_EQ(set.pictures.size(), 1u);
+  EXPECT_EQ(set.image_tokens(), 2);
+  EXPECT_EQ(set.pictures[0].file, folder_.path() / "a.png");
+  EXPECT_TRUE(set.pictures[0].where.ends_with("a.jsonl:1"));
+  const size_t with = set.images_of(0) != nullptr ? 0 : 1;
+  EXPECT_EQ(set.images_of(1 - with), nullptr);
+  const auto& ids = set.samples[with];
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), pictures_.pad), 2);
+  ASSERT_EQ(set.images_of(with)->images().size(), 1u);
+  EXPECT_EQ(ids[static_cast<size_t>(set.images_of(with)->images()[0].first)], pictures_.pad);
+  // One row of two tokens: what follows goes on behind the wider side.
+  const int64_t first = set.images_of(with)->images()[0].first;
+  EXPECT_EQ(set.images_of(with)->position(first + 1), (std::array<int64_t, 3>{first, first, first + 1}));
+}
+
+TEST_F(Calibration, ReadsTheCasesOfOcrBench) {
+  const auto question = [](const std::string& picture) {
+    return R"({"dataset_name": "d", "type": "t", "image_path": ")" + picture +
+           R"(", "question": "what?", "answers": ["x", "y"]})";
+  };
+  const CalibrationSet cases =
+      load_pictures({write("ocr.json", "[" + question("a.png") + "," + question("b.png") + "]")});
+  const CalibrationSet chats = load_pictures({write("a.jsonl", asks("b.png") + asks("a.png"))});
+  EXPECT_EQ(cases.samples, chats.samples);
+  EXPECT_EQ(cases.hash(), chats.hash());
+  EXPECT_EQ(cases.pictures.size(), 2u);
+  EXPECT_EQ(error_of("ocr.json", "[" + question("a.png") + ", {\"image_path\": \"a.png\"}]"),
+            "ocr.json: case 1: \"dataset_name\" is missing");
+  EXPECT_EQ(error_of("ocr.json", "[" + question("none.png") + "]"),
+            "ocr.json: case 0, picture none.png: No such file or directory");
+}
+
+TEST_F(Calibration, PixelsTellSetsApartAndNothingElseOfPictures) {
+  const auto hash = [&](const std::string& content) { return load_pictures({write("a.jsonl", content)}).hash(); };
+  EXPECT_NE(hash(asks("a.png")), hash(asks("b.png")));
+  EXPECT_EQ(hash(asks("a.png")), hash(asks("same.png")));
+  EXPECT_EQ(hash(asks("a.png") + asks("b.png")), hash(asks("b.png") + asks("a.png")));
+  EXPECT_EQ(load_pictures({write("a.jsonl", asks("a.png", "1") + asks("same.png", "2"))}).pictures.size(), 1u);
+  // Which are taken does not depend on the folder: the same from another one.
+  fs::create_directories(folder_.path() / "z");
+  std::string many;
+  for (int i = 0; i < 20; ++i) many += asks(i % 2 == 0 ? "a.png" : "b.png", std::to_string(i));
+  EXPECT_EQ(load_pictures({write("a.jsonl", many)}, 5).hash(), load_pictures({write("z/b.jsonl", many)}, 5).hash());
+}
+
+TEST_F(Calibration, SamplesMayEndWithinAPicture) {
+  const CalibrationSet set = load_pictures({write("a.jsonl", asks("large.png"))}, 1, 30);
+  EXPECT_EQ(set.samples[0].size(), 30u);
+  ASSERT_EQ(set.pictures.size(), 1u);
+  EXPECT_EQ(set.image_tokens(), 30 - set.images_of(0)->images()[0].first);
+  // And before one: it is not the set's.
+  const CalibrationSet before = load_pictures({write("a.jsonl", asks("large.png"))}, 1, 2);
+  EXPECT_TRUE(before.pictures.empty());
+  EXPECT_EQ(before.images_of(0), nullptr);
+}
+
+TEST_F(Calibration, NamesTheLineAndThePicture) {
+  EXPECT_EQ(error_of("a.jsonl", asks("a.png") + asks("none.png")),
+            "a.jsonl:2, picture none.png: No such file or directory");
+}
+
+TEST_F(Calibration, ReadsIdsOfSafetensors) {
+  const auto write_ids = [&](const Shape& shape) {
+    checkpoint::write_safetensors(folder_.path() / "a.safetensors", {{"input_ids", DType::i32, shape}},
+                                  [&](size_t, const checkpoint::ByteSink& sink) {
+                                    const std::vector<int32_t> ids = {4, 5, 6, 1, 2, 3};
+                                    sink(std::as_bytes(std::span(ids)));
+                                  });
+    return folder_.path() / "a.safetensors";
+  };
+  using Samples = std::vector<std::vector<int64_t>>;
+  EXPECT_EQ(load({write_ids({2, 3})}).samples, (Samples{{1, 2, 3}, {4, 5, 6}}));
+  EXPECT_EQ(load({write_ids({6})}, 10, 4).samples, (Samples{{2, 3}, {4, 5, 6, 1}}));
+  EXPECT_THROW(load_calibration({{write_ids({6})}}, demo_, 6), Error);
 }
 
 TEST_F(Calibration, InvalidUtf8IsReplaced) { EXPECT_EQ(load({write("a.txt", "ab\xFF\xC3")}).samples.size(), 1u); }

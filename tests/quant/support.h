@@ -4,7 +4,6 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +13,7 @@
 #include "models/model.h"
 #include "quant/quantize.h"
 #include "support/paths.h"
+#include "support/quantized_folder.h"
 
 namespace duan::test {
 
@@ -29,15 +29,6 @@ inline quant::CalibrationSet some_samples(int64_t vocab, size_t count = 4, size_
     set.samples.push_back(std::move(ids));
   }
   return set;
-}
-
-// Every file of a folder by name.
-inline std::map<std::string, std::string> files_of(const std::filesystem::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) {
-    files[entry.path().filename().string()] = read_file(entry.path());
-  }
-  return files;
 }
 
 // Copies a model folder and gives `change` the floats of one tensor, which is then stored as f32.

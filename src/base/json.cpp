@@ -8,8 +8,6 @@
 
 #include "base/error.h"
 
-template class nlohmann::basic_json<nlohmann::ordered_map>;
-
 namespace duan {
 namespace {
 

@@ -7,9 +7,6 @@
 #include <string>
 #include <string_view>
 
-// Compiled once, in json.cpp, instead of in every file that reads JSON.
-extern template class nlohmann::basic_json<nlohmann::ordered_map>;
-
 namespace duan {
 
 using Json = nlohmann::ordered_json;

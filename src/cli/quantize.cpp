@@ -13,6 +13,7 @@
 #include "cli/commands.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
+#include "cli/size.h"
 #include "cli/terminal.h"
 #include "quant/work_folder.h"
 
@@ -33,29 +34,6 @@ struct QuantizeCommand {
 
   bool given(const char* flag) const { return app->count(flag) > 0; }
 };
-
-// "5GB", "300MB", "2048".
-uint64_t parse_size(const std::string& text) {
-  size_t end = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &end);
-  } catch (const std::exception&) {
-    end = 0;
-  }
-  const std::string unit = text.substr(end);
-  const double factor = unit.empty() || unit == "B" ? 1
-                        : unit == "KB"              ? 1e3
-                        : unit == "MB"              ? 1e6
-                        : unit == "GB"              ? 1e9
-                                                    : 0;
-  const double bytes = number * factor;
-  if (end == 0 || !(bytes >= 1) || bytes > 1e15) {
-    throw Error(fmt::format("\"{}\" is not a size", printable(text, 20)), "--max-shard-size",
-                "write it like 5GB or 300MB");
-  }
-  return static_cast<uint64_t>(bytes);
-}
 
 // A flag that would have no effect is a misunderstanding.
 void check_flags(const QuantizeCommand& c) {
@@ -121,7 +99,7 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   recipe.keep = c.keep;
   recipe.include = c.include;
   recipe.budget = c.budget;
-  options.max_shard_bytes = parse_size(c.shard_size);
+  options.max_shard_bytes = parse_size(c.shard_size, "--max-shard-size");
   options.threads = c.threads;
   options.overwrite = c.overwrite;
   options.restart = c.restart;

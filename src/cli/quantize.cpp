@@ -209,7 +209,12 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "About how many calibration tokens each scaling is tried on (awq); 0: all, as llm-compressor does")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
-  command.add_option("--keep", c.keep, "Leave matrices whose name this matches as they are; may be repeated")
+  command
+      .add_option(
+          "--keep,--ignore", c.keep,
+          "Leave matrices whose name this matches as they are; may be repeated. With \"re:\" before it, it must "
+          "match from the name's beginning, as in llm-compressor's ignore lists (the vision tower always stays; "
+          "so do, with rtn and awq, the embedding and the head)")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command.add_option("--include", c.include, "Round these, too, although rtn and awq leave the embedding and the head")

@@ -40,6 +40,8 @@ TEST(Convert, TheOutputAnswersAsTheSourceDoes) {
   const auto chat = run_duan({"chat", awq, "-n", "4", "--temp", "0"}, "你好\n");
   EXPECT_EQ(chat.exit_code, 0) << chat.err;
   EXPECT_EQ(chat.out, run_duan({"chat", out, "-n", "4", "--temp", "0"}, "你好\n").out);
+  const auto verified = run_duan({"verify", out, "--for", "vllm"});
+  EXPECT_EQ(verified.exit_code, 0) << verified.out;
 }
 
 TEST(Convert, SaysWhatItWroteAsJson) {

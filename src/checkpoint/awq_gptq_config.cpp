@@ -124,15 +124,17 @@ void check_exceptions(const Json& json, const std::string& where) {
 }  // namespace
 
 QuantizationConfig parse_awq_config(const Json& json, const std::string& where) {
-  warn_of_unknown(json,
-                  std::to_array<std::string_view>({"quant_method", "bits", "w_bit", "group_size", "q_group_size",
-                                                   "zero_point", "version", "modules_to_not_convert"}),
-                  where);
+  warn_of_unknown(
+      json,
+      std::to_array<std::string_view>({"quant_method", "bits", "w_bit", "group_size", "q_group_size", "zero_point",
+                                       "version", "modules_to_not_convert", "checkpoint_format", "format", "sym",
+                                       "desc_act", "pack_dtype", "lm_head"}),
+      where);
   const int64_t bits = integer_at(json, "bits", "w_bit", where);
   if (bits != 4) refuse(json.contains("bits") ? "bits" : "w_bit", bits, "4 with AutoAWQ", where);
-  const auto version = lower_case(json_or<std::string>(json, "version", "gemm", where));
-  if (version != "gemm") {
-    refuse("version", json["version"], "\"gemm\"; other versions order the codes otherwise", where);
+  for (const char* key : {"version", "checkpoint_format", "format"}) {  // AutoAWQ's name of it, GPTQModel's
+    if (lower_case(json_or<std::string>(json, key, "gemm", where)) == "gemm") continue;
+    refuse(key, json[key], "\"gemm\"; other versions order the codes otherwise", where);
   }
   const bool zero_point = json_or<bool>(json, "zero_point", true, where);
   QuantizationConfig config;

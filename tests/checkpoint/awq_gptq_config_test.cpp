@@ -47,6 +47,7 @@ TEST(AwqGptqConfig, RefusesWhatItCannotRead) {
       {R"({"quant_method": "awq", "bits": 4})", "\"group_size\" is missing"},
       {R"({"quant_method": "awq", "bits": 8, "group_size": 128})", "\"bits\" is 8, expected 4 with AutoAWQ"},
       {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "version": "gemv"})", "\"version\" is \"gemv\""},
+      {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "checkpoint_format": "gemv_fast"})", "\"gemv_fast\""},
       {R"({"quant_method": "awq", "bits": 4, "group_size": 0})", "\"group_size\" is 0"},
       {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": "x"})", "a list of names"},
       {R"({"quant_method": "awq", "bits": 4, "group_size": 128, "modules_to_not_convert": [1]})", "expected a string"},

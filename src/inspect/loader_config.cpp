@@ -176,7 +176,7 @@ class GroupChecks {
     const Json strategy = value_of(input, "strategy"), bits = value_of(input, "num_bits");
     const bool fits = input.is_object() && bits == 8 && value_of(input, "symmetric") != false &&
                       (strategy.is_null() || strategy == (dynamic ? "token" : "tensor"));
-    scheme_.input = dynamic ? InputRounding::dynamic : InputRounding::fixed;
+    if (input.is_object()) scheme_.input = dynamic ? InputRounding::dynamic : InputRounding::fixed;
     require(
         fits, "input_activations", dynamic ? "8 bits, dynamic per token" : "8 bits, static per tensor",
         shown(group_, "input_activations"), "8 symmetric bits, static per tensor or dynamic per token",

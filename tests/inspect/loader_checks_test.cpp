@@ -231,6 +231,94 @@ TEST_F(LoaderChecks, NameWhatIsWrongInTheTensors) {
   }
 }
 
+// The tiny model with weights and inputs of its projections in int8; the numbers do not matter.
+Json int8_config(bool dynamic) {
+  const Json weights = {{"num_bits", 8}, {"type", "int"}, {"symmetric", true}, {"strategy", "channel"}};
+  const Json input = {{"num_bits", 8},
+                      {"type", "int"},
+                      {"symmetric", true},
+                      {"strategy", dynamic ? "token" : "tensor"},
+                      {"dynamic", dynamic}};
+  return {
+      {"quant_method", "compressed-tensors"},
+      {"format", "int-quantized"},
+      {"quantization_status", "compressed"},
+      {"config_groups", {{"group_0", {{"targets", {"Linear"}}, {"weights", weights}, {"input_activations", input}}}}},
+      {"ignore", {"lm_head"}}};
+}
+
+TEST_F(LoaderChecks, Int8HasItsOwnRequirements) {
+  using Change = std::function<void(Json & quantization, std::vector<StoredTensor> & tensors)>;
+  const auto found = [&](bool dynamic, const LoaderOptions& options, const Change& change) {
+    Json quantization = int8_config(dynamic);
+    const fs::path folder = with_tensors([&](std::vector<StoredTensor>& tensors) {
+      tensors.clear();
+      const checkpoint::SafetensorsFile file(test::data_dir() / "models" / "qwen3-untied" / "model.safetensors");
+      for (const auto& entry : file.entries()) {
+        const auto view = file.view(entry);
+        tensors.push_back({{entry.name, entry.dtype, entry.shape}, {view.data, view.data + view.bytes}});
+        if (!entry.name.ends_with("_proj.weight")) continue;
+        const std::string module = entry.name.substr(0, entry.name.rfind('.'));
+        tensors.back().spec.dtype = DType::i8;
+        tensors.back().bytes.resize(static_cast<size_t>(*element_count(view.shape)));
+        tensors.push_back(stored(module + ".weight_scale", DType::f32, {view.shape[0], 1},
+                                 std::vector<float>(static_cast<size_t>(view.shape[0]), 1)));
+        if (!dynamic) tensors.push_back(stored<float>(module + ".input_scale", DType::f32, {1}, {1}));
+      }
+      change(quantization, tensors);
+    });
+    Json config = read_json(folder / "config.json");
+    config["quantization_config"] = quantization;
+    write_file_atomically(folder / "config.json", to_text(config));
+    std::string all;
+    for (const LoaderCheck& check : failures(folder, options)) all += check.what + ": " + check.found + "\n";
+    return all;
+  };
+  const auto nothing = [](Json&, std::vector<StoredTensor>&) {};
+  const auto weights = [](const char* key, const Json& value) -> Change {
+    return [=](Json& q, std::vector<StoredTensor>&) { q["config_groups"]["group_0"]["weights"][key] = value; };
+  };
+  const auto input = [](const char* key, const Json& value) -> Change {
+    return
+        [=](Json& q, std::vector<StoredTensor>&) { q["config_groups"]["group_0"]["input_activations"][key] = value; };
+  };
+  const auto drop = [](const std::string& part) -> Change {
+    return [=](Json&, std::vector<StoredTensor>& tensors) {
+      std::erase_if(tensors, [&](const auto& t) { return t.spec.name == "model.layers.0.mlp.up_proj" + part; });
+    };
+  };
+  const auto add = [](const std::string& part) -> Change {
+    return [=](Json&, std::vector<StoredTensor>& tensors) {
+      tensors.push_back(stored<float>("model.layers.0.mlp.up_proj" + part, DType::f32, {1}, {1}));
+    };
+  };
+  for (const bool dynamic : {false, true}) {
+    EXPECT_EQ(found(dynamic, {}, nothing), "");
+    EXPECT_EQ(found(dynamic, kTransformers, nothing), "");
+  }
+  EXPECT_EQ(found(true, {}, weights("num_bits", 4)), "group_0 bits: 4\n");
+  EXPECT_EQ(found(true, {}, weights("symmetric", false)), "group_0 zero points: asymmetric weights\n");
+  EXPECT_EQ(found(true, {}, weights("strategy", "tensor")), "group_0 strategy: tensor with group_size nothing\n");
+  EXPECT_NE(found(true, {}, input("strategy", "tensor")).find("group_0 input_activations: "), std::string::npos);
+  EXPECT_NE(found(false, {}, input("symmetric", false)).find("group_0 input_activations: "), std::string::npos);
+  const Change without_inputs = [](Json& q, std::vector<StoredTensor>&) {
+    q["config_groups"]["group_0"]["input_activations"] = nullptr;
+  };
+  EXPECT_EQ(found(true, {}, without_inputs), "group_0 input_activations: null\n");
+  EXPECT_EQ(found(true, kTransformers, without_inputs), "");
+  EXPECT_EQ(found(true, {}, drop(".weight_scale")), "weight_scale: no model.layers.0.mlp.up_proj.weight_scale\n");
+  EXPECT_EQ(found(false, {}, drop(".input_scale")), "input_scale: no model.layers.0.mlp.up_proj.input_scale\n");
+  EXPECT_EQ(found(true, {}, add(".input_scale")), "input_scale: model.layers.0.mlp.up_proj.input_scale\n");
+  EXPECT_EQ(found(true, {}, add(".weight_zero_point")),
+            "weight_zero_point: model.layers.0.mlp.up_proj.weight_zero_point\n");
+  const Change transposed = [](Json&, std::vector<StoredTensor>& tensors) {
+    for (StoredTensor& t : tensors) {
+      if (t.spec.name == "model.layers.0.mlp.up_proj.weight") std::swap(t.spec.shape[0], t.spec.shape[1]);
+    }
+  };
+  EXPECT_EQ(found(true, {}, transposed), "weight: model.layers.0.mlp.up_proj.weight I8 [64, 48]\n");
+}
+
 TEST_F(LoaderChecks, ATiedHeadMayBeThereTwiceIfItIsTheSame) {
   const fs::path from = test::data_dir() / "models" / "qwen3-tied";  // its lm_head.weight holds other numbers
   const auto failed = failures(from, kTransformers);

@@ -2,14 +2,23 @@
 
 #include <algorithm>
 #include <map>
+#include <mutex>
 #include <unordered_map>
 
 #include "base/error.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "checkpoint/awq_gptq_weight.h"
 #include "checkpoint/quantized_weight.h"
 
 namespace duan::checkpoint {
+
+struct Checkpoint::Repacked {
+  std::mutex mutex;
+  std::map<std::string, RepackedWeight> by_module;  // nodes stay where they are
+  bool told = false, told_of_dense = false;
+};
+
 namespace {
 
 constexpr const char* kSingleFile = "model.safetensors";
@@ -38,6 +47,7 @@ Checkpoint Checkpoint::open(const std::filesystem::path& folder, std::optional<Q
   Checkpoint checkpoint;
   checkpoint.folder_ = folder;
   checkpoint.quantization_ = std::move(quantization);
+  checkpoint.repacked_ = std::make_shared<Repacked>();
   // The order of transformers: a single file wins over an index.
   if (is_there(folder / kSingleFile)) {
     checkpoint.add_shard(folder / kSingleFile);
@@ -171,17 +181,47 @@ std::vector<TensorInfo> Checkpoint::tensors_of(const std::string& weight) const 
   const std::string module = weight.substr(0, weight.size() - std::string_view(".weight").size());
   if (!is_quantized(*this, module)) return out;
   for (const char* part : {".weight_packed", ".weight_scale", ".weight_zero_point", ".weight_shape", ".input_scale",
-                           ".input_zero_point"}) {
+                           ".input_zero_point", ".qweight", ".qzeros", ".scales", ".g_idx"}) {
     add(module + part);
   }
   return out;
 }
 
-Weight Checkpoint::weight(const std::string& name, const Shape& expected) const {
+Weight Checkpoint::weight(const std::string& name, const Shape& expected) const { return read(name, expected, true); }
+
+Weight Checkpoint::description(const std::string& name, const Shape& expected) const {
+  return read(name, expected, false);
+}
+
+Weight Checkpoint::repacked(const std::string& module, const Shape& expected, bool with_numbers) const {
+  const TransposedWeight stored = transposed_weight(*this, module, expected, *quantization_);
+  if (!with_numbers) return stored.description();
+  const std::lock_guard lock(repacked_->mutex);
+  const auto known = repacked_->by_module.find(module);
+  if (known != repacked_->by_module.end()) return known->second.weight;
+  if (!stored.in_order && !std::exchange(repacked_->told_of_dense, true)) {
+    warn(
+        "{}: \"{}\" and maybe others have columns in no order of groups (desc_act): they are computed as plain {}, "
+        "with the memory and the time of weights that are not quantized",
+        folder_.string(), printable(module), dtype_name(stored.scales.dtype));
+  }
+  if (stored.in_order && !std::exchange(repacked_->told, true)) {
+    warn("{}: the weights of {} are put in another order in memory while they are loaded; duan convert does so once",
+         folder_.string(), storage_name(stored.storage));
+  }
+  const auto at = repacked_->by_module.emplace(module, repack(stored)).first;
+  for (const TensorView& part : {stored.qweight, stored.qzeros, stored.scales}) release({part.data, part.bytes});
+  return at->second.weight;
+}
+
+Weight Checkpoint::read(const std::string& name, const Shape& expected, bool with_numbers) const {
   if (name.ends_with(".weight")) {
     const std::string module = name.substr(0, name.size() - std::string_view(".weight").size());
+    const bool others = quantization_ && quantization_->is_transposed();  // whose tensors say what is quantized
+    if (others && is_transposed(*this, module)) return repacked(module, expected, with_numbers);
     const bool quantized = is_quantized(*this, module);
-    const QuantizationScheme* scheme = quantization_ ? quantization_->scheme_of(module, module_class(module)) : nullptr;
+    const QuantizationScheme* scheme =
+        quantization_ && !others ? quantization_->scheme_of(module, module_class(module)) : nullptr;
     if (quantized && scheme == nullptr) {
       throw Error(fmt::format("tensor \"{}\" holds integer codes, but config.json has no quantization_config for it",
                               printable(name)),

@@ -36,7 +36,13 @@ class Checkpoint {
 
   // The weight of this name, plain or quantized ("….q_proj.weight" also if it is stored as "….q_proj.weight_packed").
   // Throws Error if it is absent or of another shape, or if its tensors are not what quantization_config says.
+  // A weight of AutoAWQ or GPTQ is put into our layout in memory when it is first asked for, which is warned of once.
   Weight weight(const std::string& name, const Shape& expected) const;
+
+  // The same without its numbers: the format, dtypes and sizes; pointers in it must not be read. Costs nothing.
+  Weight description(const std::string& name, const Shape& expected) const;
+
+  const std::optional<QuantizationConfig>& quantization() const { return quantization_; }
 
   // Says that `part` of a weight will not be read again soon: its pages leave this process's memory, so that reading
   // a large model once, front to back, takes no more memory than a piece. Bytes that are not mapped stay.
@@ -57,6 +63,9 @@ class Checkpoint {
     const Shard* shard;
     const TensorEntry* entry;
   };
+  struct Repacked;  // weights in our layout, by name
+  Weight read(const std::string& name, const Shape& expected, bool with_numbers) const;
+  Weight repacked(const std::string& module, const Shape& expected, bool with_numbers) const;
   Found look_up(const std::string& name) const;  // {nullptr, nullptr} if absent
   void add_shard(const std::filesystem::path& file);
   void read_index(const std::filesystem::path& index);
@@ -64,6 +73,7 @@ class Checkpoint {
   std::filesystem::path folder_;
   std::optional<QuantizationConfig> quantization_;
   std::vector<std::shared_ptr<Shard>> shards_;
+  std::shared_ptr<Repacked> repacked_;
 };
 
 }  // namespace duan::checkpoint

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/error.h"
+#include "checkpoint/awq_gptq_config.h"
 #include "checkpoint/config_keys.h"
 #include "checkpoint/token_ids.h"
 
@@ -346,7 +347,9 @@ ModelConfig parse_config(const Json& json, const std::string& where) {
 
 ModelConfig read_config(const std::filesystem::path& folder) {
   const std::filesystem::path file = folder / "config.json";
-  return parse_config(read_json(file, {.max_bytes = 4u << 20, .max_depth = 64}), file.string());
+  ModelConfig config = parse_config(read_json(file, {.max_bytes = 4u << 20, .max_depth = 64}), file.string());
+  if (!config.quantization) config.quantization = read_older_quantization_config(folder);
+  return config;
 }
 
 }  // namespace duan::checkpoint

@@ -57,6 +57,7 @@ struct ModelConfig {
 
 // Throws Error naming the key: missing, of a wrong type, out of range, or stating mathematics that are not supported.
 // Keys that are unknown are warned about.
+// read_config: if config.json says nothing about quantization, quant_config.json or quantize_config.json may.
 ModelConfig read_config(const std::filesystem::path& folder);
 ModelConfig parse_config(const Json& json, const std::string& where);
 VisionConfig parse_vision_config(const Json& json, const std::string& where);

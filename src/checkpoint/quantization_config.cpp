@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.h"
+#include "checkpoint/awq_gptq_config.h"
 
 namespace duan::checkpoint {
 namespace {
@@ -150,6 +151,20 @@ bool is_match(const std::string& target, std::string_view module) {
 
 }  // namespace
 
+std::string_view storage_name(WeightStorage storage) {
+  switch (storage) {
+    case WeightStorage::compressed_tensors:
+      return "compressed-tensors";
+    case WeightStorage::awq:
+      return "AutoAWQ";
+    case WeightStorage::gptq:
+      return "GPTQ";
+    case WeightStorage::gptq_v2:
+      return "GPTQ v2";
+  }
+  return "?";
+}
+
 const QuantizationScheme* QuantizationConfig::scheme_of(std::string_view module, std::string_view module_class) const {
   for (const std::string& target : ignore) {
     if (target == module_class || is_match(target, module)) return nullptr;
@@ -170,9 +185,11 @@ const QuantizationScheme* QuantizationConfig::scheme_of(std::string_view module,
 QuantizationConfig parse_quantization_config(const Json& json, const std::string& where) {
   if (!json.is_object()) throw Error("\"quantization_config\" is not an object", where);
   const auto method = json_or<std::string>(json, "quant_method", "", where);
+  if (method == "awq") return parse_awq_config(json, where);
+  if (method == "gptq") return parse_gptq_config(json, where);
   if (method != "compressed-tensors") {
     throw Error(fmt::format("\"quantization_config\": quant_method \"{}\" is not supported by this version, expected "
-                            "\"compressed-tensors\"",
+                            "\"compressed-tensors\", \"awq\" or \"gptq\"",
                             printable(method, 60)),
                 where, "use the checkpoint this one was quantized from");
   }

@@ -1,5 +1,5 @@
 // The "quantization_config" of a config.json: which modules hold integer weights, and what their inputs are rounded to.
-// Format: compressed-tensors ("pack-quantized" and "int-quantized").
+// Formats: compressed-tensors ("pack-quantized" and "int-quantized"), AutoAWQ ("gemm") and GPTQ.
 #pragma once
 
 #include <cstdint>
@@ -27,9 +27,22 @@ struct QuantizationScheme {
   bool operator==(const QuantizationScheme&) const = default;
 };
 
+// How codes, zero points and scales lie in the tensors.
+enum class WeightStorage {
+  compressed_tensors,
+  awq,      // AutoAWQ "gemm": qweight, qzeros, scales, transposed
+  gptq,     // the same names in another order of bits, and g_idx; zero points are stored minus 1
+  gptq_v2,  // zero points are stored as they are
+};
+std::string_view storage_name(WeightStorage storage);  // "compressed-tensors", "AutoAWQ", "GPTQ", "GPTQ v2"
+
 struct QuantizationConfig {
-  std::vector<QuantizationScheme> schemes;
-  std::vector<std::string> ignore;  // as targets
+  std::vector<QuantizationScheme> schemes;  // of AutoAWQ and GPTQ: one; which modules it is for, their tensors say
+  std::vector<std::string> ignore;          // as targets
+  WeightStorage storage = WeightStorage::compressed_tensors;
+  bool desc_act = false;  // GPTQ: g_idx may put columns into groups in any order
+
+  bool is_transposed() const { return storage != WeightStorage::compressed_tensors; }  // AutoAWQ or GPTQ
 
   // How the module of this name and class ("Linear" | "Embedding") is quantized; nullptr: not at all. A name that is
   // listed wins over a pattern, a pattern over a class. Throws Error for a pattern that cannot be matched.
@@ -38,7 +51,8 @@ struct QuantizationConfig {
   bool operator==(const QuantizationConfig&) const = default;
 };
 
-// Throws Error naming the key that is missing, malformed or asks for arithmetic that is not supported.
+// Throws Error naming the key that is missing, malformed or asks for arithmetic that is not supported. Keys of AutoAWQ
+// and GPTQ that are unknown are warned about.
 QuantizationConfig parse_quantization_config(const Json& json, const std::string& where);
 
 }  // namespace duan::checkpoint

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "checkpoint/awq_gptq_weight.h"
 
 namespace duan::checkpoint {
 namespace {
@@ -69,7 +70,7 @@ std::string module_class(const std::string& module) {
 }
 
 bool is_quantized(const Checkpoint& checkpoint, const std::string& module) {
-  if (checkpoint.contains(module + ".weight_packed")) return true;
+  if (checkpoint.contains(module + ".weight_packed") || is_transposed(checkpoint, module)) return true;
   const std::optional<TensorView> weight = checkpoint.find(module + ".weight");
   return weight && weight->dtype == DType::i8;
 }

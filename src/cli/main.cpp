@@ -54,6 +54,8 @@ int run(int argc, char** argv) {
   duan::cli::add_compare(app);
   duan::cli::add_inspect(app);
   duan::cli::add_quantize(app);
+  duan::cli::add_convert(app);
+  duan::cli::add_verify(app);
   duan::cli::add_export(app);
   duan::cli::add_bench(app);
   duan::cli::add_tokenize(app);

@@ -16,6 +16,7 @@
 #include "cli/image_options.h"
 #include "cli/model_options.h"
 #include "cli/progress.h"
+#include "cli/size.h"
 #include "cli/terminal.h"
 #include "quant/work_folder.h"
 
@@ -37,29 +38,6 @@ struct QuantizeCommand {
 
   bool given(const char* flag) const { return app->count(flag) > 0; }
 };
-
-// "5GB", "300MB", "2048".
-uint64_t parse_size(const std::string& text) {
-  size_t end = 0;
-  double number = 0;
-  try {
-    number = std::stod(text, &end);
-  } catch (const std::exception&) {
-    end = 0;
-  }
-  const std::string unit = text.substr(end);
-  const double factor = unit.empty() || unit == "B" ? 1
-                        : unit == "KB"              ? 1e3
-                        : unit == "MB"              ? 1e6
-                        : unit == "GB"              ? 1e9
-                                                    : 0;
-  const double bytes = number * factor;
-  if (end == 0 || !(bytes >= 1) || bytes > 1e15) {
-    throw Error(fmt::format("\"{}\" is not a size", printable(text, 20)), "--max-shard-size",
-                "write it like 5GB or 300MB");
-  }
-  return static_cast<uint64_t>(bytes);
-}
 
 // A flag that would have no effect is a misunderstanding.
 void check_flags(const QuantizeCommand& c) {
@@ -126,7 +104,7 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   recipe.keep = c.keep;
   recipe.include = c.include;
   recipe.budget = c.budget;
-  options.max_shard_bytes = parse_size(c.shard_size);
+  options.max_shard_bytes = parse_size(c.shard_size, "--max-shard-size");
   options.threads = c.threads;
   options.overwrite = c.overwrite;
   options.restart = c.restart;
@@ -260,7 +238,12 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "About how many calibration tokens each scaling is tried on (awq); 0: all, as llm-compressor does")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
-  command.add_option("--keep", c.keep, "Leave matrices whose name this matches as they are; may be repeated")
+  command
+      .add_option(
+          "--keep,--ignore", c.keep,
+          "Leave matrices whose name this matches as they are; may be repeated. With \"re:\" before it, it must "
+          "match from the name's beginning, as in llm-compressor's ignore lists (the vision tower always stays; "
+          "so do, with rtn and awq, the embedding and the head)")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command.add_option("--include", c.include, "Round these, too, although rtn and awq leave the embedding and the head")

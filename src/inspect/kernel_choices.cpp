@@ -20,7 +20,7 @@ std::vector<KernelChoice> kernel_choices(const models::Model& model) {
   for (const ir::Node& node : graph.nodes) {
     if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
       const ir::WeightInfo& info = graph.weight(linear->weight);
-      const Weight stored = model.checkpoint.weight(info.name, info.shape);
+      const Weight stored = model.checkpoint.description(info.name, info.shape);
       const auto* int8 = std::get_if<Int8Channel>(&stored.format);
       if (const auto* dense = std::get_if<Dense>(&stored.format)) {
         weight_dtypes.insert(dense->dtype);

@@ -100,7 +100,7 @@ Summary summarize(const models::Model& model) {
         summary.head_tied = summary.head_tied || (part == "head" && at->second == "embedding");
         continue;
       }
-      const Weight stored = model.checkpoint.weight(info.name, info.shape);
+      const Weight stored = model.checkpoint.description(info.name, info.shape);
       parts[part].parameters += *element_count(info.shape);
       parts[part].bytes += static_cast<int64_t>(stored.bytes());
       summary.bytes_per_dtype[format_name(stored.format)] += static_cast<int64_t>(stored.bytes());
@@ -108,7 +108,7 @@ Summary summarize(const models::Model& model) {
   }
   for (const ir::WeightInfo& info : model.vision ? model.vision->weights : std::vector<ir::WeightInfo>{}) {
     part_of_weight.emplace(info.name, "vision");
-    const Weight stored = model.checkpoint.weight(info.name, info.shape);
+    const Weight stored = model.checkpoint.description(info.name, info.shape);
     parts["vision"].parameters += *element_count(info.shape);
     parts["vision"].bytes += static_cast<int64_t>(stored.bytes());
     summary.bytes_per_dtype[format_name(stored.format)] += static_cast<int64_t>(stored.bytes());

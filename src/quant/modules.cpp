@@ -16,8 +16,11 @@ class Patterns {
  public:
   Patterns(const std::vector<std::string>& patterns, const std::string& flag) : flag_(flag) {
     for (const std::string& pattern : patterns) {
-      Regex(pattern, flag);  // must be one by itself
-      patterns_.push_back({Regex("(?s:.*?)(?:" + pattern + ")", flag), pattern, false});
+      // As llm-compressor writes its ignore lists: from the name's beginning.
+      const bool anchored = pattern.starts_with("re:");
+      const std::string expression = anchored ? pattern.substr(3) : pattern;
+      Regex(expression, flag);  // must be one by itself
+      patterns_.push_back({Regex((anchored ? "(?:" : "(?s:.*?)(?:") + expression + ")", flag), pattern, false});
     }
   }
 
@@ -30,6 +33,11 @@ class Patterns {
       if (found.empty()) found = pattern.text;
     }
     return found;
+  }
+
+  // A name beside the modules: what is never quantized may be named all the same.
+  void match_other(const std::string& name) {
+    for (Pattern& pattern : patterns_) pattern.used = pattern.used || pattern.regex.matches_start(name);
   }
 
   void check_all_used(const std::vector<Module>& modules) const {
@@ -125,6 +133,9 @@ std::vector<Module> find_modules(const models::Model& model, const std::vector<B
       module.kept = fmt::format("{} leaves the embedding and the head", method_name(recipe.method));
     }
     if (const std::string pattern = keep.match(module); !pattern.empty()) module.kept = "--keep " + pattern;
+  }
+  for (const ir::WeightInfo& weight : model.vision ? model.vision->weights : std::vector<ir::WeightInfo>{}) {
+    keep.match_other(weight.name.substr(0, weight.name.rfind('.')));
   }
   keep.check_all_used(modules);
   include.check_all_used(modules);

@@ -6,15 +6,13 @@
 #include <cstring>
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "base/atomic_folder.h"
 #include "base/error.h"
-#include "base/mapped_file.h"
-#include "checkpoint/companion_files.h"
 #include "engine/memory.h"
 #include "kernels/linear.h"
 #include "quant/block_quantizer.h"
 #include "quant/modules.h"
+#include "quant/output_folder.h"
 #include "quant/output_tensors.h"
 #include "quant/picture_rows.h"
 #include "quant/quantized_checkpoint.h"
@@ -29,11 +27,6 @@ using Clock = std::chrono::steady_clock;
 uint64_t inode_of(const fs::path& path) {  // 0 if it is not there
   struct stat info {};
   return ::stat(path.c_str(), &info) == 0 ? info.st_ino : 0;
-}
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
 }
 
 Json calibration_json(const CalibrationSet* samples) {
@@ -84,33 +77,6 @@ Json identity_of(const models::Model& model, const CalibrationSet* samples, cons
           {"kernel", kernels::select_linear(DType::f32, DType::f32).name}};
 }
 
-// Replacing removes all that the folder holds, so it must be what a run made.
-void check_output(const models::Model& model, const fs::path& output, bool overwrite) {
-  std::error_code ignored;
-  if (is_there(output) && fs::equivalent(output, model.folder, ignored)) {
-    throw Error("is the folder of the model itself", output.string(), "choose another folder");
-  }
-  if (!is_there(output)) return;
-  if (!fs::is_directory(output, ignored)) throw Error("is there and is not a folder", output.string());
-  if (fs::is_empty(output, ignored)) return;
-  if (!overwrite) {
-    throw Error("the folder is not empty", output.string(), "choose another one, or say --overwrite to replace it");
-  }
-  if (!is_there(output / kReportFile)) {
-    throw Error(fmt::format("is not empty and holds no {}; it is not replaced", kReportFile), output.string(),
-                "choose another folder");
-  }
-}
-
-void check_room(const fs::path& folder, uint64_t needed) {
-  std::error_code error;
-  const fs::space_info space = fs::space(folder, error);
-  if (error || space.available >= needed) return;
-  throw Error(fmt::format("no room: {:.1f} MB are needed and {:.1f} MB free", static_cast<double>(needed) * 1e-6,
-                          static_cast<double>(space.available) * 1e-6),
-              folder.string());
-}
-
 uint64_t output_bytes(const models::Model& model, const std::vector<Module>& modules, const Recipe& recipe) {
   uint64_t bytes = model.checkpoint.total_bytes();
   for (const Module& module : modules) {
@@ -154,7 +120,7 @@ class Run {
       work_.remove();
       return report;
     }
-    check_output(model_, output_, options_.overwrite);
+    check_output(model_.folder, output_, options_.overwrite, kReportFile);
     calibrate();
     Json report = write();
     work_.remove();
@@ -170,7 +136,9 @@ class Run {
                   : recipe_.method == Method::awq ? "awq measures activations on them"
                                                   : "int8-static measures ranges on them");
     }
-    if (!is_there(WorkFolder::path_for(output_))) check_output(model_, output_, options_.overwrite);
+    std::error_code ignored;
+    if (!fs::exists(WorkFolder::path_for(output_), ignored))
+      check_output(model_.folder, output_, options_.overwrite, kReportFile);
   }
 
   void tell(const QuantizeProgress& progress) const {
@@ -218,14 +186,9 @@ class Run {
     if (recipe_.budget > 0) keep_within_budget(modules_, records, model_, recipe_);
 
     AtomicFolder folder(output_, options_.overwrite);
-    try {
-      return write_folder(folder, records, pairs);
-    } catch (const Error& error) {
-      // Told of the folder the user named.
-      const std::string& inside = folder.path().native();
-      if (!error.where().starts_with(inside)) throw;
-      throw Error(error.message(), folder.target().native() + error.where().substr(inside.size()), error.hint());
-    }
+    Json report;
+    in_named_folder(folder, [&] { report = write_folder(folder, records, pairs); });
+    return report;
   }
 
   Json write_folder(AtomicFolder& folder, const Json& records, Json& pairs) {
@@ -237,20 +200,13 @@ class Run {
       tell({"writing", true, static_cast<int64_t>(done), static_cast<int64_t>(bytes)});
     });
     const auto write = [&](const std::string& name, std::string_view content) {
-      AtomicFile file(folder.path() / name, content.size());
-      file.write(content);
-      file.commit();
-      files.push_back({name, content.size()});
+      files.push_back({name, write_whole_file(folder.path() / name, content)});
     };
     const std::string config = (model_.folder / "config.json").string();
     const std::vector<std::string> untouched = model_.vision ? matrices_of(*model_.vision) : std::vector<std::string>{};
     write("config.json",
           with_quantization_config(read_file(config), quantization_config(modules_, recipe_, untouched), config));
-    for (const char* name : checkpoint::kCompanionFiles) {
-      if (!is_there(model_.folder / name)) continue;
-      const MappedFile from(model_.folder / name);
-      write(name, {reinterpret_cast<const char*>(from.bytes().data()), from.bytes().size()});
-    }
+    for_each_companion(model_.folder, write);
 
     Json modules = Json::array(), file_list = Json::array();
     for (const Module& module : modules_) {

@@ -42,6 +42,33 @@ Json input_args(const Recipe& recipe) {
           {"observer_kwargs", Json::object()}};
 }
 
+// Where the value of a key of the outermost object begins and ends, in a text that is known to be one; npos if the key
+// is written otherwise, with escapes.
+std::pair<size_t, size_t> value_of_key(const std::string& text, std::string_view key) {
+  std::string last;  // the last string of the outermost object
+  size_t begin = std::string::npos;
+  int depth = 0;
+  for (size_t at = 0; at < text.size(); ++at) {
+    const char c = text[at];
+    if (depth == 1 && begin != std::string::npos && (c == ',' || c == '}')) {
+      return {begin, text.find_last_not_of(" \t\r\n", at - 1) + 1};
+    }
+    if (c == '"') {
+      const size_t from = at + 1;
+      for (++at; text[at] != '"'; ++at) at += text[at] == '\\' ? 1 : 0;
+      if (depth == 1) last = text.substr(from, at - from);
+    } else if (c == '{' || c == '[') {
+      ++depth;
+    } else if (c == '}' || c == ']') {
+      --depth;
+    } else if (c == ':' && depth == 1 && last == key) {
+      begin = text.find_first_not_of(" \t\r\n", at + 1);
+      at = begin - 1;
+    }
+  }
+  return {std::string::npos, std::string::npos};
+}
+
 }  // namespace
 
 uint64_t bytes_of(const TensorSpec& tensor) {
@@ -117,13 +144,19 @@ std::string with_quantization_config(const std::string& config, const Json& quan
   const bool has_key = expected.contains("quantization_config");  // null: the source is not quantized
   const bool is_empty = expected.empty();
   expected["quantization_config"] = quantization_config;
-  if (has_key) return to_text(expected, 2) + "\n";
+  std::string value = to_text(quantization_config, 2);
+  for (size_t at = value.find('\n'); at != std::string::npos; at = value.find('\n', at + 3)) value.insert(at + 1, "  ");
+  if (has_key) {
+    const auto [begin, end] = value_of_key(config, "quantization_config");
+    if (begin == std::string::npos) return to_text(expected, 2) + "\n";
+    std::string text = config.substr(0, begin) + value + config.substr(end);
+    DUAN_CHECK(parse_json(text, where) == expected, "{} changed more than one key", where);
+    return text;
+  }
 
   const size_t brace = config.rfind('}');
   const size_t end = brace == 0 ? std::string::npos : config.find_last_not_of(" \t\r\n", brace - 1);
   DUAN_CHECK(brace != std::string::npos && end != std::string::npos, "no object in {}", where);
-  std::string value = to_text(quantization_config, 2);
-  for (size_t at = value.find('\n'); at != std::string::npos; at = value.find('\n', at + 3)) value.insert(at + 1, "  ");
   std::string text = config.substr(0, end + 1) + (is_empty ? "" : ",") + "\n  \"quantization_config\": " + value +
                      "\n" + config.substr(brace);
   DUAN_CHECK(parse_json(text, where) == expected, "{} changed more than one key", where);

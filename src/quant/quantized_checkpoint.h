@@ -32,7 +32,8 @@ Json quantization_config(const std::vector<Module>& modules, const Recipe& recip
 // The modules whose weights a tower's graph multiplies or looks up.
 std::vector<std::string> matrices_of(const ir::Graph& tower);
 
-// The text of a config.json with one more key at its end; everything else stays as it is, byte for byte.
+// The text of a config.json with one more key at its end, or with another value for it; everything else stays as it is,
+// byte for byte.
 std::string with_quantization_config(const std::string& config, const Json& quantization_config,
                                      const std::string& where);
 

@@ -34,7 +34,7 @@ struct Recipe {
   // awq: candidates, and about how many tokens each is tried on; 0: all, as llm-compressor does.
   DuoScaling duo = DuoScaling::on;
   int64_t search_tokens = 512;
-  // Regular expressions that may match anywhere in a module's name. Matrices that stay as they are, and those that are
+  // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay as they are, and those that are
   // rounded although the method leaves them (rtn and awq: the embedding and the head).
   std::vector<std::string> keep{}, include{};
   // Keep the layers with the largest output errors as long as the weights stay below this many percent of the source's

@@ -68,7 +68,7 @@ struct Change {
 
 TEST(QuantizationConfig, RefusesWhatItWouldComputeOtherwise) {
   const Change changes[] = {
-      {"/quant_method", R"("gptq")", "quant_method \"gptq\""},
+      {"/quant_method", R"("hqq")", "quant_method \"hqq\""},
       {"/quant_method", "7", "quant_method"},
       {"/quantization_status", R"("frozen")", "\"quantization_status\" is \"frozen\""},
       {"/quantization_status", "null", "\"quantization_status\" is \"\""},

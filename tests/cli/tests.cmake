@@ -6,7 +6,7 @@ duan_test(cli/calibration_pictures_test.cpp DEPENDS duan::pictures)
 # These run the built program.
 add_library(duan_test_cli STATIC cli/chain_model.cpp support/program.cpp)
 target_link_libraries(duan_test_cli PUBLIC duan_test_support duan::checkpoint duan::text)
-foreach(name bench chat compare eval export image main onnx quantize run template tokenize)
+foreach(name bench chat compare convert eval export image main onnx quantize run template tokenize verify)
   duan_test(cli/${name}_test.cpp DEPENDS duan_test_cli)
   add_dependencies(cli_${name}_test duan)
 endforeach()

@@ -1,3 +1,3 @@
-foreach(name kernel_choices summary)
+foreach(name kernel_choices loader_checks summary)
   duan_test(inspect/${name}_test.cpp DEPENDS duan::inspect)
 endforeach()

@@ -74,6 +74,17 @@ TEST(Modules, KeepsWhatMatchesAnywhere) {
   }
 }
 
+TEST(Modules, AnIgnoreListOfLlmCompressorMeansTheSame) {
+  const models::Model model = models::Model::open(test::source_dir() / "models" / "demo");
+  // What is never quantized may be named; "re:" is matched from the name's beginning.
+  const auto modules = modules_of(model, {.keep = {"lm_head", "re:.*visual.*", "re:.*layers.0.mlp"}});
+  for (const Module& module : modules) {
+    EXPECT_EQ(!module.kept.empty(), module.tied() || module.name.find("layers.0.mlp") != std::string::npos);
+  }
+  EXPECT_NE(error_of(model, {.keep = {"re:layers"}}).find("\"re:layers\" matches no module"), std::string::npos);
+  EXPECT_NE(error_of(model, {.keep = {"re:("}}).find("not a regular expression"), std::string::npos);
+}
+
 TEST(Modules, RefusesWhatMakesNoSense) {
   const models::Model model = model_named("llama3");
   EXPECT_NE(error_of(model, {.keep = {"q_prj"}}).find("--keep: \"q_prj\" matches no module"), std::string::npos);

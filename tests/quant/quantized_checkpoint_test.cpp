@@ -83,6 +83,23 @@ TEST(QuantizedCheckpoint, ConfigKeepsItsBytes) {
   EXPECT_THROW(with_quantization_config("[]", added, ""), Error);
 }
 
+TEST(QuantizedCheckpoint, AnotherConfigTakesThePlaceOfTheOldOne) {
+  const Json added = {{"quant_method", "x"}, {"list", {1, 2}}};
+  const auto replaced = [&](const std::string& before, const std::string& old, const std::string& after) {
+    const std::string text = with_quantization_config(before + old + after, added, "config.json");
+    EXPECT_EQ(text.substr(0, before.size()), before);
+    EXPECT_EQ(text.substr(text.size() - after.size()), after);
+    EXPECT_EQ(parse_json(text, "").at("quantization_config"), added);
+  };
+  replaced("{\"a\": 1e-06,\t\"quantization_config\":  ", "{\"b\": [1, {\"c\": \"},]\"}], \"d\": \"\\\"\"}",
+           " ,\n \"z\" : {} }\n");
+  replaced("{\"x\": {\"quantization_config\": 1}, \"quantization_config\": ", "null", "}");
+  replaced("{ \"a\": \"quantization_config\", \"quantization_config\":", "\"old, }\"", "\n}");
+  // A key that is spelled with escapes: the same object, not the same bytes.
+  const std::string text = with_quantization_config(R"({"quantization\u005fconfig": 1, "a": 2})", added, "");
+  EXPECT_EQ(parse_json(text, ""), (Json{{"quantization_config", added}, {"a", 2}}));
+}
+
 TEST(QuantizedCheckpoint, ShardsAreAsLargeAsAllowed) {
   std::vector<OutputTensor> tensors;
   std::vector<std::vector<float>> values;

@@ -20,6 +20,7 @@ using checkpoint::TensorSpec;
 
 // Parts of a block's work, for the progress line.
 constexpr double kObserved = 0.6, kRanged = 0.8;
+constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 constexpr const char* kInputs = "inputs";
 constexpr const char* kScales = "scales";
 constexpr const char* kRanges = "ranges";
@@ -295,8 +296,9 @@ Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<v
     record["loss_before"] = loss_before / static_cast<double>(module.shape[0]);
     record["loss_after"] = loss_after / static_cast<double>(module.shape[0]);
   } else if (recipe_.uses_grams()) {
-    record["to_nearest"] = "no inputs tell which errors of an embedding matter";
+    record["to_nearest"] = kNoInputs;
   }
+  if (recipe_.weights.observer == WeightObserver::imatrix && job.importance.empty()) record["unweighted"] = kNoInputs;
   return record;
 }
 

@@ -1,9 +1,10 @@
 #include "quant/cholesky.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
+
+#include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
@@ -50,8 +51,7 @@ std::vector<double> packed(const Triangle<double>& a, int64_t panel, ThreadPool&
   const auto range = a.range(panel);
   const int64_t depth = range.first, tiles = (range.rows() + kTile - 1) / kTile;
   std::vector<double> out(static_cast<size_t>(tiles * depth * kTile), 0.0);
-  pool.run([&](int thread) {
-    const auto [begin, end] = ThreadPool::split(tiles, 1, thread, pool.threads());
+  for_parts(pool, tiles, 1, range.rows() * depth, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin * kTile; i < std::min(end * kTile, range.rows()); ++i) {
       const double* row = a.row(range.first + i);
       double* to = out.data() + i / kTile * depth * kTile + i % kTile;
@@ -137,17 +137,17 @@ bool cholesky(Triangle<double>& a, ThreadPool& pool) {
   for (int64_t p = 0; p < a.panels(); ++p) {
     const auto range = a.range(p);
     const std::vector<double> b = packed(a, p, pool);
-    const auto for_rows = [&](int64_t begin, const auto& work) {
-      std::atomic<int64_t> next{begin};
-      pool.run([&](int) {
-        for (int64_t row = next.fetch_add(kTaskRows); row < a.size(); row = next.fetch_add(kTaskRows)) {
-          work(row, std::min(row + kTaskRows, a.size()));
-        }
+    const auto for_rows = [&](int64_t first, int64_t depth, const auto& work) {
+      const int64_t count = a.size() - first, tasks = (count + kTaskRows - 1) / kTaskRows;
+      for_tasks(pool, tasks, count * range.rows() * depth, [&](int64_t task) {
+        const int64_t begin = first + task * kTaskRows;
+        work(begin, std::min(begin + kTaskRows, a.size()));
       });
     };
-    for_rows(range.first, [&](int64_t begin, int64_t end) { subtract(a, begin, end, range.first, range.rows(), b); });
+    for_rows(range.first, range.first,
+             [&](int64_t begin, int64_t end) { subtract(a, begin, end, range.first, range.rows(), b); });
     if (!factor_square(a, range)) return false;
-    for_rows(range.last, [&](int64_t begin, int64_t end) { solve(a, begin, end, range); });
+    for_rows(range.last, range.rows(), [&](int64_t begin, int64_t end) { solve(a, begin, end, range); });
   }
   return true;
 }

@@ -1,18 +1,18 @@
 #include "quant/gptq.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 
 #include "base/error.h"
 #include "kernels/linear.h"
 #include "quant/cholesky.h"
+#include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
 
-constexpr size_t kRows = 64;  // that a thread works on at once
+constexpr int64_t kRows = 64;  // that a thread works on at once
 constexpr auto kPanel = static_cast<size_t>(kPanelRows);
 
 // H in the reverse order of the steps: its lower Cholesky factor, read backwards, is R.
@@ -20,17 +20,14 @@ Triangle<double> reversed_hessian(Gram gram, std::span<const float> divisors, co
                                   ThreadPool& pool) {
   const int64_t size = gram.width();
   Triangle<double> hessian(size);
-  std::atomic<int64_t> next{0};
-  pool.run([&](int) {
-    for (int64_t i = next++; i < size; i = next++) {
-      const int64_t a = order[static_cast<size_t>(size - 1 - i)];
-      double* row = hessian.row(i);
-      for (int64_t j = 0; j <= i; ++j) {
-        const int64_t b = order[static_cast<size_t>(size - 1 - j)];
-        row[j] = gram.at(a, b) / gram.count();
-        if (!divisors.empty()) {
-          row[j] /= static_cast<double>(divisors[static_cast<size_t>(a)]) * divisors[static_cast<size_t>(b)];
-        }
+  for_tasks(pool, size, size * size, [&](int64_t i) {
+    const int64_t a = order[static_cast<size_t>(size - 1 - i)];
+    double* row = hessian.row(i);
+    for (int64_t j = 0; j <= i; ++j) {
+      const int64_t b = order[static_cast<size_t>(size - 1 - j)];
+      row[j] = gram.at(a, b) / gram.count();
+      if (!divisors.empty()) {
+        row[j] /= static_cast<double>(divisors[static_cast<size_t>(a)]) * divisors[static_cast<size_t>(b)];
       }
     }
   });
@@ -71,15 +68,12 @@ Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& reader
   }
 
   for (int64_t j = 0; j < size; ++j) pivots_.push_back(hessian.row(size - 1 - j)[size - 1 - j]);
-  std::atomic<int64_t> next{0};
-  pool.run([&](int) {
-    for (int64_t p = next++; p < ratios_.panels(); p = next++) {
-      const auto range = ratios_.range(p);
-      for (int64_t i = 0; i < range.last; ++i) {
-        const double* column = hessian.row(size - 1 - i);
-        for (int64_t j = std::max(i, range.first); j < range.last; ++j) {
-          ratios_.row(j)[i] = static_cast<float>(column[size - 1 - j] / pivots_[static_cast<size_t>(j)]);
-        }
+  for_tasks(pool, ratios_.panels(), size * size, [&](int64_t p) {
+    const auto range = ratios_.range(p);
+    for (int64_t i = 0; i < range.last; ++i) {
+      const double* column = hessian.row(size - 1 - i);
+      for (int64_t j = std::max(i, range.first); j < range.last; ++j) {
+        ratios_.row(j)[i] = static_cast<float>(column[size - 1 - j] / pivots_[static_cast<size_t>(j)]);
       }
     }
   });
@@ -97,12 +91,11 @@ void Gptq::round(std::span<const float> rows, const WeightRounding& rounding, st
   DUAN_CHECK(rows.size() == rounded.size() * order_.size() && losses.size() == rounded.size(),
              "{} numbers and {} losses of {} rows of {}", rows.size(), losses.size(), rounded.size(), order_.size());
   DUAN_CHECK(!rounding.narrow, "GPTQ in a narrow dtype");
-  std::atomic<size_t> next{0};
-  pool.run([&](int) {
-    for (size_t first = next.fetch_add(kRows); first < rounded.size(); first = next.fetch_add(kRows)) {
-      round_chunk({rows.data() + first * order_.size(), rounding,
-                   rounded.subspan(first, std::min(kRows, rounded.size() - first)), losses.data() + first});
-    }
+  const auto width = static_cast<int64_t>(order_.size()), count = static_cast<int64_t>(rounded.size());
+  for_tasks(pool, (count + kRows - 1) / kRows, count * width * width, [&](int64_t task) {
+    const auto first = static_cast<size_t>(task) * kRows;
+    round_chunk({rows.data() + first * order_.size(), rounding,
+                 rounded.subspan(first, std::min<size_t>(kRows, rounded.size() - first)), losses.data() + first});
   });
 }
 

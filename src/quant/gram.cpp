@@ -1,7 +1,6 @@
 #include "quant/gram.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <cstring>
 
@@ -32,15 +31,6 @@ kernels::LinearArgs multiply(const float* x, int64_t x_stride, int64_t rows, con
           .last = 0,
           .k = k,
           .accumulate = false};
-}
-
-// Calls work(task) for each task, the last ones, which are the largest, first.
-template <typename Work>
-void for_tasks(ThreadPool& pool, int64_t tasks, const Work& work) {
-  std::atomic<int64_t> left{tasks};
-  pool.run([&](int) {
-    for (int64_t task = --left; task >= 0; task = --left) work(task);
-  });
 }
 
 }  // namespace
@@ -78,13 +68,13 @@ void Gram::add_waiting(ThreadPool& pool) {
     int64_t panel, first, last;  // columns
   };
   std::vector<Task> tasks;
-  for (int64_t p = 0; p < sums_.panels(); ++p) {
+  for (int64_t p = sums_.panels() - 1; p >= 0; --p) {  // the largest first
     for (int64_t first = 0, last = sums_.range(p).last; first < last; first += kTaskColumns) {
       tasks.push_back({p, first, std::min(last, first + kTaskColumns)});
     }
   }
   const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
-  for_tasks(pool, static_cast<int64_t>(tasks.size()), [&](int64_t t) {
+  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * tokens_, [&](int64_t t) {
     const Task& task = tasks[static_cast<size_t>(t)];
     const auto range = sums_.range(task.panel);
     kernels::LinearArgs args = multiply(waiting_.data() + range.first * tokens_, tokens_, range.rows(), waiting_.data(),
@@ -123,7 +113,8 @@ void Gram::quadratic(int64_t rows, const float* x, std::span<double> out, Thread
   const int64_t panels = sums_.panels();
   std::vector<double> parts(static_cast<size_t>(panels * rows), 0.0);
   const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
-  for_tasks(pool, panels, [&](int64_t p) {
+  for_tasks(pool, panels, rows * width() * width(), [&](int64_t task) {
+    const int64_t p = panels - 1 - task;  // the largest first
     const auto range = sums_.range(p);
     const int64_t size = range.rows();
     std::vector<float> own(static_cast<size_t>(size * size));

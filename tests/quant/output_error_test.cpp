@@ -80,7 +80,8 @@ TEST(OutputError, NoRowsNoOutputError) {
   ThreadPool pool(1);
   const Adjustment none;
   ErrorMeter meter({}, {}, kColumns, none);
-  for_each_rounded(one.matrix, none, {.bits = 8}, {}, pool, [&](const RoundedRows& p) { meter.add(p, {.bits = 8}, pool); });
+  for_each_rounded(one.matrix, none, {.bits = 8}, {}, pool,
+                   [&](const RoundedRows& p) { meter.add(p, {.bits = 8}, pool); });
   EXPECT_GT(meter.error().weight, 0);
   EXPECT_EQ(meter.error().output, 0);
 }

@@ -86,6 +86,15 @@ TEST(OutputError, NoRowsNoOutputError) {
   EXPECT_EQ(meter.error().output, 0);
 }
 
+TEST(OutputError, ColumnsCountAsMuchAsTheirInputs) {
+  const std::vector<float> mean_square{4, 9, 0}, divisors{2, 0.5f, 3};
+  Recipe recipe;
+  EXPECT_TRUE(column_importance(recipe, mean_square, divisors).empty());
+  recipe.weights.observer = WeightObserver::imatrix;
+  EXPECT_EQ(column_importance(recipe, mean_square, {}), mean_square);
+  EXPECT_EQ(column_importance(recipe, mean_square, divisors), (std::vector<float>{1, 36, 0}));
+}
+
 TEST(OutputError, InputScalesArePositiveNumbersOfTheirDtype) {
   EXPECT_EQ(input_scale(127.5f, DType::bf16), 1);
   EXPECT_EQ(input_scale(0, DType::bf16), 1);

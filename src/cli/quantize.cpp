@@ -138,7 +138,8 @@ std::string percent(const Json& record, const char* key) {
 }
 
 void print_report(const QuantizeCommand& c, const Json& report, double seconds, double peak_mb) {
-  fmt::print("Relative errors in percent; the output's on calibration inputs, without smoothing and as written.\n\n");
+  fmt::print("Relative errors in percent; the output's on calibration inputs, plain ({}) and as written.\n\n",
+             c.method.ends_with("gptq") ? "to nearest, without smoothing" : "without smoothing");
   fmt::print("| module | input range | weight | output, plain | output |\n|---|---:|---:|---:|---:|\n");
   for (const Json& module : report.at("modules")) {
     const auto name = module.at("module").get<std::string>();

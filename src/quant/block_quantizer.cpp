@@ -20,11 +20,12 @@ using checkpoint::TensorSpec;
 
 // Parts of a block's work, for the progress line.
 constexpr double kObserved = 0.6, kRanged = 0.8;
-constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 constexpr const char* kInputs = "inputs";
 constexpr const char* kScales = "scales";
 constexpr const char* kRanges = "ranges";
 constexpr const char* kWeights = "weights";
+
+constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 
 const Adjustment kNoAdjustment;
 
@@ -89,7 +90,10 @@ void BlockQuantizer::check_weights(const ir::Graph& graph) {
 
 // ---- what layers read
 
-// An embedding's rows are looked up, and no inputs tell which of their errors matter.
+const std::string& BlockQuantizer::value_read_by(const Module& module) const {
+  return model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+}
+
 bool BlockQuantizer::is_for_gptq(const Module& module) const {
   return recipe_.uses_grams() && module.kept.empty() && module.linear && !module.embedding;
 }
@@ -97,8 +101,7 @@ bool BlockQuantizer::is_for_gptq(const Module& module) const {
 std::set<std::string> BlockQuantizer::values_of_gptq(size_t block) const {
   std::set<std::string> values;
   for (const Module& module : modules_) {
-    if (module.block != block || !is_for_gptq(module)) continue;
-    values.insert(model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name);
+    if (module.block == block && is_for_gptq(module)) values.insert(value_read_by(module));
   }
   return values;
 }
@@ -204,14 +207,15 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
 
 // ---- rounding and writing
 
-// A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
+// A value that is read by modules which GPTQ rounds.
 struct BlockQuantizer::Inputs {
-  Gram gram;  // until it is made into what GPTQ needs
+  Gram gram;  // until the first of them is rounded
   const std::vector<float>& divisors;
   std::string readers{};
   std::optional<Gptq> gptq{};
 };
 
+// A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
 struct BlockQuantizer::Job {
   const Module& module;
   const Adjustment& adjustment;
@@ -219,8 +223,8 @@ struct BlockQuantizer::Job {
   std::vector<float> rows{}, rounded{}, importance{};
   InputScheme scheme{};
   double range = 0;
-  std::optional<double> before{};  // output error without smoothing, rounded to nearest
-  std::shared_ptr<Inputs> gptq{};
+  std::optional<double> before{};    // output error without smoothing, rounded to nearest
+  std::shared_ptr<Inputs> inputs{};  // if GPTQ rounds it
   std::optional<ModuleWriter> writer{};
 };
 
@@ -230,7 +234,7 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
       std::make_shared<Job>(Job{module, adjustment, SourceMatrix(model_.checkpoint, module.weight, module.shape)});
   const int64_t columns = module.shape[1];
   if (module.linear && samples_ != nullptr) {
-    const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+    const std::string& value = value_read_by(module);
     const InputStatistics& input = state.inputs.at(value);
     const auto smoothed = state.smoothed.find(value);
     const float range = input_range(recipe_, smoothed == state.smoothed.end() ? input.histogram : smoothed->second);
@@ -260,16 +264,16 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
 // Writes the codes; what came of it, for the report.
 Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<void(int64_t elements)>& done) {
   const Module& module = job.module;
-  if (job.gptq && !job.gptq->gptq) {
-    job.gptq->gptq.emplace(std::move(job.gptq->gram), job.gptq->divisors, job.gptq->readers, pool_);
+  if (job.inputs && !job.inputs->gptq) {
+    job.inputs->gptq.emplace(std::move(job.inputs->gram), job.inputs->divisors, job.inputs->readers, pool_);
   }
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
   double loss_before = 0, loss_after = 0;
   std::vector<Gptq::Loss> losses;
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
-    if (job.gptq) {
+    if (job.inputs) {
       losses.resize(piece.rows.size());
-      job.gptq->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_);
+      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_);
       for (size_t n = 0; n < losses.size(); ++n) {
         // In units of the source: what was divided counts as much as before.
         const std::vector<float>& divisors = job.adjustment.row_divisors;
@@ -284,8 +288,8 @@ Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<v
   });
   job.rows = {};
   job.rounded = {};
-  const bool by_gptq = job.gptq != nullptr;
-  job.gptq.reset();
+  const bool by_gptq = job.inputs != nullptr;
+  job.inputs.reset();
   Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
   if (module.linear && samples_ != nullptr) {
     if (job.range > 0) record["input_range"] = job.range;
@@ -344,13 +348,13 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
     if (!module.kept.empty()) continue;
     const std::shared_ptr<Job> job = prepare(state, module, adjustment);
     if (is_for_gptq(module)) {
-      const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+      const std::string& value = value_read_by(module);
       std::shared_ptr<Inputs>& inputs = for_gptq[value];
       if (!inputs) {
         inputs = std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value)});
       }
       inputs->readers += (inputs->readers.empty() ? "" : ", ") + module.name;
-      job->gptq = inputs;
+      job->inputs = inputs;
     }
     const std::vector<TensorSpec> parts = module_tensors(module, recipe_);
     add(parts[0], [&, job](const ByteSink& sink) { records.push_back(round(*job, sink, done)); });

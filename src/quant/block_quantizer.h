@@ -40,7 +40,7 @@ class BlockQuantizer {
   };
   struct State;   // of the block being worked on
   struct Job;     // a module of it that is rounded
-  struct Inputs;  // what modules that are rounded by GPTQ share
+  struct Inputs;  // a value that modules rounded by GPTQ share
 
   void check_weights(const ir::Graph& graph);
   void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, const Progress& progress);
@@ -49,9 +49,9 @@ class BlockQuantizer {
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
   Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);
-  // Values that layers rounded by GPTQ read.
-  std::set<std::string> values_of_gptq(size_t block) const;
+  const std::string& value_read_by(const Module& module) const;  // a linear layer
   bool is_for_gptq(const Module& module) const;
+  std::set<std::string> values_of_gptq(size_t block) const;  // those that such modules read
   Json record_of(const State& state, const Json& modules) const;
   void write(State& state, WorkFolder& work, const HiddenStates* hidden, const Progress& progress);
 

@@ -31,11 +31,12 @@ struct QuantizeProgress {
 };
 
 // The content of quantization_report.json: "recipe", "calibration", "modules" (per module: "module", "kept" with the
-// reason or "input_range", "weight_error", "output_error", "output_error_unsmoothed", which are relative; of GPTQ
-// "loss_before", rounded to nearest with the same scales, and "loss_after", mean squares of the change of an output
-// over all tokens, or "to_nearest" with the reason), "smoothing" (per pair: "producer", "consumers", "not_smoothed"
-// with the reason or what chose the scales: "alpha", or "ratio", "duo_scaling", "loss_before", "loss_after"), "bytes"
-// {"source", "output"}, "files". The same inputs give the same report.
+// reason or "input_range", "weight_error", "output_error", "output_error_unsmoothed" (to nearest and without
+// smoothing), which are relative; of GPTQ "loss_before" (to nearest with the same scales) and "loss_after", mean
+// squares of the change of an output over all tokens, or "to_nearest" with the reason; of imatrix "unweighted" with the
+// reason), "smoothing" (per pair: "producer", "consumers", "not_smoothed" with the reason or what chose the scales:
+// "alpha", or "ratio", "duo_scaling", "loss_before", "loss_after"), "bytes" {"source", "output"}, "files". The same
+// inputs give the same report.
 inline constexpr const char* kReportFile = "quantization_report.json";
 
 // Writes `output`, which appears complete or not at all: compressed-tensors weights, config.json with

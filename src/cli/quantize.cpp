@@ -46,12 +46,14 @@ void check_flags(const QuantizeCommand& c) {
       if (c.given(flag) && !fits) throw Error(fmt::format("has no effect with --method {}", c.method), flag, with);
     }
   };
-  const bool in_groups = c.method == "rtn" || c.method == "awq";
-  only({"--bits", "--group-size", "--asymmetric", "--include"}, in_groups, "it belongs to --method rtn and awq");
+  const bool in_groups = !c.method.starts_with("int8");
+  only({"--bits", "--group-size", "--asymmetric", "--include"}, in_groups,
+       "it belongs to --method rtn, awq, gptq and awq-gptq");
   only({"--observer", "--percentile"}, c.method == "int8-static",
        "it belongs to --method int8-static; --weight-observer chooses the range of weights");
   only({"--smooth-alpha", "--no-smooth"}, !in_groups, "it belongs to --method int8-static and int8-dynamic");
-  only({"--duo-scaling", "--search-tokens"}, c.method == "awq", "it belongs to --method awq");
+  only({"--duo-scaling"}, c.method.starts_with("awq"), "it belongs to --method awq and awq-gptq");
+  only({"--search-tokens"}, c.method == "awq", "it belongs to --method awq");
   if (c.given("--smooth-alpha") && c.no_smooth) throw Error("has no effect with --no-smooth", "--smooth-alpha");
   if (c.given("--percentile") && c.observer != "percentile") {
     throw Error(fmt::format("has no effect with --observer {}", c.observer), "--percentile");
@@ -73,9 +75,12 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   quant::Recipe& recipe = options.recipe;
   recipe.method = c.method == "rtn"            ? quant::Method::rtn
                   : c.method == "awq"          ? quant::Method::awq
+                  : c.method == "gptq"         ? quant::Method::gptq
+                  : c.method == "awq-gptq"     ? quant::Method::awq_gptq
                   : c.method == "int8-dynamic" ? quant::Method::int8_dynamic
                                                : quant::Method::int8_static;
-  recipe.weights.observer = c.weight_observer == "minmax" || (c.weight_observer.empty() && recipe.rounds_inputs())
+  recipe.weights.observer = c.weight_observer == "imatrix" ? quant::WeightObserver::imatrix
+                            : c.weight_observer == "minmax" || (c.weight_observer.empty() && recipe.rounds_inputs())
                                 ? quant::WeightObserver::minmax
                                 : quant::WeightObserver::mse;
   recipe.duo = c.duo == "off"    ? quant::DuoScaling::off
@@ -116,7 +121,8 @@ std::string percent(const Json& record, const char* key) {
 }
 
 void print_report(const QuantizeCommand& c, const Json& report, double seconds, double peak_mb) {
-  fmt::print("Relative errors in percent; the output's on calibration inputs, without smoothing and as written.\n\n");
+  fmt::print("Relative errors in percent; the output's on calibration inputs, plain ({}) and as written.\n\n",
+             c.method.ends_with("gptq") ? "to nearest, without smoothing" : "without smoothing");
   fmt::print("| module | input range | weight | output, plain | output |\n|---|---:|---:|---:|---:|\n");
   for (const Json& module : report.at("modules")) {
     const auto name = module.at("module").get<std::string>();
@@ -182,7 +188,8 @@ void run_quantize(const QuantizeCommand& c) {
         if (p.writing) {
           progress.update("writing", "MB", p.done, p.total);
         } else {
-          progress.update("quantizing", "M weights", p.done, p.total, p.what);
+          progress.update("quantizing", "M weights", p.done, p.total,
+                          p.stage.empty() ? p.what : fmt::format("{}: {}", p.what, p.stage));
         }
       });
   const double seconds = progress.finish();
@@ -205,8 +212,9 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       .add_option("--method", c.method,
                   "int8-static: int8 weights, inputs of layers rounded to int8 with calibrated ranges; int8-dynamic: "
                   "with a range of each token's own; rtn: 4- or 8-bit weights in groups; awq: the same after scaling "
-                  "channels by what calibration texts ask for")
-      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn", "awq"}))
+                  "channels by what calibration texts ask for; gptq: in groups, each weight rounded so that it makes "
+                  "up for the errors of others; awq-gptq: both")
+      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn", "awq", "gptq", "awq-gptq"}))
       ->capture_default_str();
   command.add_option("--observer", c.observer, "Chooses the range of inputs (int8-static)")
       ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
@@ -222,15 +230,19 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
   command.add_flag("--no-smooth", c.no_smooth, "Leave norms and channels as they are");
   command
       .add_option("--weight-observer", c.weight_observer,
-                  "Chooses the range of weights (default: minmax; rtn and awq: mse)")
-      ->check(CLI::IsMember({"minmax", "mse"}));
-  command.add_option("--bits", c.bits, "Of a weight (rtn, awq)")->check(CLI::IsMember({4, 8}))->capture_default_str();
-  command.add_option("--group-size", c.group_size, "Columns that share a scale (rtn, awq); -1: a whole row")
+                  "Chooses the range of weights; imatrix: by errors weighted with calibration inputs (default: minmax "
+                  "with int8, else mse)")
+      ->check(CLI::IsMember({"minmax", "mse", "imatrix"}));
+  command.add_option("--bits", c.bits, "Of a weight, if in groups")
+      ->check(CLI::IsMember({4, 8}))
       ->capture_default_str();
-  command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points (rtn, awq)");
+  command.add_option("--group-size", c.group_size, "Columns that share a scale, but for int8; -1: a whole row")
+      ->capture_default_str();
+  command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points");
   command
       .add_option("--duo-scaling", c.duo,
-                  "Whether channels are scaled by their weights as well as by their inputs; both: each is tried (awq)")
+                  "Whether channels are scaled by their weights as well as by their inputs; both: each is tried (awq, "
+                  "awq-gptq)")
       ->check(CLI::IsMember({"on", "off", "both"}))
       ->capture_default_str();
   command
@@ -246,7 +258,8 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
           "so do, with rtn and awq, the embedding and the head)")
       ->type_name("REGEX")
       ->allow_extra_args(false);
-  command.add_option("--include", c.include, "Round these, too, although rtn and awq leave the embedding and the head")
+  command
+      .add_option("--include", c.include, "Round these, too, although all but int8 leave the embedding and the head")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command
@@ -300,7 +313,9 @@ void add_quantize(CLI::App& app) {
       "  duan quantize Qwen3-1.7B -o out --calibration chats.jsonl --keep 'embed_tokens|lm_head' --budget 60\n"
       "  duan quantize Qwen3-1.7B -o out --method int8-dynamic\n"
       "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128\n"
-      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-awq --method awq --calibration chats.jsonl");
+      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-awq --method awq --calibration chats.jsonl\n"
+      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-gptq --method awq-gptq --calibration chats.jsonl\n"
+      "  duan quantize Qwen3-1.7B -o out --method rtn --weight-observer imatrix --calibration chats.jsonl");
   command->callback([c] { run_quantize(*c); });
 }
 

@@ -19,12 +19,14 @@ using ir::ValueId;
 // One value being watched: each thread has its own counts.
 class Watch {
  public:
-  Watch(int64_t width, const std::vector<float>& divisors, int64_t row_stride, int threads)
+  Watch(int64_t width, const std::vector<float>& divisors, int64_t row_stride, int threads, bool with_gram)
       : width_(width), divisors_(divisors), row_stride_(row_stride), parts_(static_cast<size_t>(threads)) {
     DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == width, "{} divisors for {} channels",
                divisors.size(), width);
     for (Part& part : parts_) part.channel_max.assign(static_cast<size_t>(width), 0.0f);
     channel_sum_.assign(static_cast<size_t>(width), 0.0);
+    square_sum_.assign(static_cast<size_t>(width), 0.0);
+    if (with_gram) gram_.emplace(width);
   }
 
   // Rows [first, first + rows) of all samples together; false if a number is not finite.
@@ -32,12 +34,18 @@ class Watch {
     for_parts(pool, rows, 1, 4 * rows * width_, [&](int64_t begin, int64_t end, int thread) {
       add_rows(begin, end, data, parts_[static_cast<size_t>(thread)]);
     });
+    if (!std::all_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.finite; })) return false;
     // Shared out by channels: each sum goes from the first row to the last.
-    for_parts(pool, width_, 16, rows * width_, [&](int64_t begin, int64_t end, int) {
+    for_parts(pool, width_, 16, 2 * rows * width_, [&](int64_t begin, int64_t end, int) {
       for (int64_t r = 0; r < rows; ++r) {
-        for (int64_t c = begin; c < end; ++c) channel_sum_[static_cast<size_t>(c)] += std::abs(data[r * width_ + c]);
+        for (int64_t c = begin; c < end; ++c) {
+          const double x = data[r * width_ + c];
+          channel_sum_[static_cast<size_t>(c)] += std::abs(x);
+          square_sum_[static_cast<size_t>(c)] += x * x;
+        }
       }
     });
+    if (gram_) gram_->add(rows, data, pool);
     rows_seen_ += rows;
     const int64_t kept = (first + row_stride_ - 1) / row_stride_ * row_stride_;
     for (int64_t row = kept; row < first + rows; row += row_stride_) {
@@ -46,15 +54,22 @@ class Watch {
       rows_.insert(rows_.end(), from, from + width_);
       for (size_t c = 0; c < divisors_.size(); ++c) rows_[at + c] /= divisors_[c];
     }
-    return std::all_of(parts_.begin(), parts_.end(), [](const Part& part) { return part.finite; });
+    return true;
   }
 
-  InputStatistics take(const std::string& name) {
+  InputStatistics take(const std::string& name, ThreadPool& pool) {
     DUAN_CHECK(rows_seen_ > 0, "{} was not seen", name);
-    InputStatistics result{std::move(parts_[0].channel_max), {}, parts_[0].histogram, std::move(rows_)};
+    InputStatistics result{std::move(parts_[0].channel_max), {}, {}, parts_[0].histogram, std::move(rows_)};
     for (size_t c = 0; c < channel_sum_.size(); ++c) {
       const double mean = channel_sum_[c] / static_cast<double>(rows_seen_);
       result.channel_mean.push_back(static_cast<float>(divisors_.empty() ? mean : mean / divisors_[c]));
+      const double square = square_sum_[c] / static_cast<double>(rows_seen_),
+                   divisor = divisors_.empty() ? 1 : divisors_[c];
+      result.mean_square.push_back(static_cast<float>(square / (divisor * divisor)));
+    }
+    if (gram_) {
+      gram_->finish(pool);
+      result.gram = std::move(gram_);
     }
     for (size_t i = 1; i < parts_.size(); ++i) {
       result.histogram.merge(parts_[i].histogram);
@@ -97,7 +112,8 @@ class Watch {
   const std::vector<float>& divisors_;
   int64_t row_stride_;
   std::vector<Part> parts_;
-  std::vector<double> channel_sum_;  // of |x|, not divided
+  std::vector<double> channel_sum_, square_sum_;  // of |x| and x^2, not divided
+  std::optional<Gram> gram_;
   std::vector<float> rows_;
   int64_t rows_seen_ = 0;
 };
@@ -132,7 +148,8 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
     const auto wanted = observed.find(run.graph.value(id).name);
     if (wanted == observed.end()) continue;
     watches.emplace(std::piecewise_construct, std::forward_as_tuple(id),
-                    std::forward_as_tuple(ir::width(run.graph.value(id).type), wanted->second, row_stride, threads));
+                    std::forward_as_tuple(ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
+                                          run.grams.contains(wanted->first)));
   }
   DUAN_CHECK(watches.size() == observed.size(), "{} of {} values are in the block", watches.size(), observed.size());
 
@@ -174,7 +191,7 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
   std::map<std::string, InputStatistics> result;
   for (auto& [value, watch] : watches) {
     const std::string& name = run.graph.value(value).name;
-    result.emplace(name, watch.take(name));
+    result.emplace(name, watch.take(name, pool));
   }
   return result;
 }

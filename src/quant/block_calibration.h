@@ -4,6 +4,8 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "engine/plan.h"
 #include "ir/graph.h"
 #include "quant/calibration.h"
+#include "quant/gram.h"
 #include "quant/observer.h"
 
 namespace duan::quant {
@@ -25,8 +28,10 @@ struct HiddenStates {
 struct InputStatistics {
   std::vector<float> channel_max;   // [width] largest |x| of each channel
   std::vector<float> channel_mean;  // [width] mean |x| of each channel
+  std::vector<float> mean_square;   // [width] mean x^2 of each channel
   AbsHistogram histogram;           // of all |x|
   std::vector<float> rows;          // [kept rows, width], at most kKeptRows, evenly spread over the samples
+  std::optional<Gram> gram{};       // of the value as it is, if it was asked for
 };
 
 inline constexpr int64_t kKeptRows = 512;
@@ -41,6 +46,7 @@ struct BlockRun {
   const CalibrationSet& samples;
   int threads;                                     // 0: one per processor
   std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
+  std::set<std::string> grams{};                   // the observed values whose Gram matrices are wanted
 };
 
 // Runs the block in fp32 over every sample. `out` gets the block's output if it is not null. The same for any number of

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "engine/inputs.h"
 #include "ir/subgraph.h"
+#include "quant/gptq.h"
 #include "quant/module_writer.h"
 #include "quant/quantized_checkpoint.h"
 
@@ -20,6 +21,12 @@ using checkpoint::TensorSpec;
 
 // Parts of a block's work, for the progress line.
 constexpr double kObserved = 0.6, kRanged = 0.8;
+constexpr const char* kInputs = "inputs";
+constexpr const char* kScales = "scales";
+constexpr const char* kRanges = "ranges";
+constexpr const char* kWeights = "weights";
+
+constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 
 const Adjustment kNoAdjustment;
 
@@ -60,7 +67,7 @@ BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Blo
       smoothing_(find_smoothing(model.graph)),
       scaler_(model, modules, recipe, pool_) {}
 
-void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const std::function<void(double part)>& progress) {
+void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const Progress& progress) {
   State state{blocks_[work.finished()], work.finished()};
   const bool is_last = state.index + 1 == blocks_.size();
   const ir::Graph graph = ir::subgraph(model_.graph, state.block.first, state.block.last);
@@ -84,8 +91,23 @@ void BlockQuantizer::check_weights(const ir::Graph& graph) {
 
 // ---- what layers read
 
-void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
-                               const std::function<void(double)>& progress) {
+const std::string& BlockQuantizer::value_read_by(const Module& module) const {
+  return model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+}
+
+bool BlockQuantizer::is_for_gptq(const Module& module) const {
+  return recipe_.uses_grams() && module.kept.empty() && module.linear && !module.embedding;
+}
+
+std::set<std::string> BlockQuantizer::values_of_gptq(size_t block) const {
+  std::set<std::string> values;
+  for (const Module& module : modules_) {
+    if (module.block == block && is_for_gptq(module)) values.insert(value_read_by(module));
+  }
+  return values;
+}
+
+void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, const Progress& progress) {
   const bool is_last = state.index + 1 == blocks_.size();
   Observed observed;
   ir::ValueId last_read = -1;
@@ -101,11 +123,12 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   const auto tokens = static_cast<double>(samples_->tokens());
   HiddenStates out;
   state.inputs = run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
-                            [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens); }},
+                            [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
+                            values_of_gptq(state.index)},
                            hidden, is_last ? nullptr : &out, observed);
 
   if (recipe_.scales_channels()) {
-    smooth(state, graph, hidden, [&](double part) { progress(kObserved + (kRanged - kObserved) * part); });
+    smooth(state, graph, hidden, [&](double part) { progress(kObserved + (kRanged - kObserved) * part, kScales); });
   }
 
   // Ranges are those of the inputs as they will be.
@@ -119,10 +142,12 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   }
   if (recipe_.method == Method::int8_static && !again.empty()) {
     const ir::Graph part = ir::up_to(graph, last_divided);
-    const auto seen = run_block(
-        {part, weights, *samples_, threads_,
-         [&](int64_t done) { progress(kObserved + (kRanged - kObserved) * static_cast<double>(done) / tokens); }},
-        hidden, nullptr, again);
+    const auto seen =
+        run_block({part, weights, *samples_, threads_,
+                   [&](int64_t done) {
+                     progress(kObserved + (kRanged - kObserved) * static_cast<double>(done) / tokens, kRanges);
+                   }},
+                  hidden, nullptr, again);
     for (const auto& [value, statistics] : seen) state.smoothed.emplace(value, statistics.histogram);
   }
   hidden = std::move(out);
@@ -148,7 +173,7 @@ void BlockQuantizer::smooth(State& state, const ir::Graph& graph, const HiddenSt
     const std::string& value = model_.graph.value(pair->value).name;
     const InputStatistics& input = state.inputs.at(value);
     Pair& found = state.pairs.emplace_back(Pair{pair, value, {}});
-    if (recipe_.method != Method::awq) {
+    if (!recipe_.searches_scales()) {
       found.scales = scaler_.smoothquant(*pair, input);
     } else if (is_last) {
       found.scales.note = "what the head reads is not scaled";
@@ -184,15 +209,24 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
 
 // ---- rounding and writing
 
+// A value that is read by modules which GPTQ rounds.
+struct BlockQuantizer::Inputs {
+  Gram gram;  // until the first of them is rounded
+  const std::vector<float>& divisors;
+  std::string readers{};
+  std::optional<Gptq> gptq{};
+};
+
 // A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
 struct BlockQuantizer::Job {
   const Module& module;
   const Adjustment& adjustment;
   SourceMatrix source;
-  std::vector<float> rows{}, rounded{};
+  std::vector<float> rows{}, rounded{}, importance{};
   InputScheme scheme{};
   double range = 0;
-  std::optional<double> before{};  // output error without smoothing
+  std::optional<double> before{};    // output error without smoothing, rounded to nearest
+  std::shared_ptr<Inputs> inputs{};  // if GPTQ rounds it
   std::optional<ModuleWriter> writer{};
 };
 
@@ -202,7 +236,7 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
       std::make_shared<Job>(Job{module, adjustment, SourceMatrix(model_.checkpoint, module.weight, module.shape)});
   const int64_t columns = module.shape[1];
   if (module.linear && samples_ != nullptr) {
-    const std::string& value = model_.graph.value(model_.graph.node(*module.linear).inputs[0]).name;
+    const std::string& value = value_read_by(module);
     const InputStatistics& input = state.inputs.at(value);
     const auto smoothed = state.smoothed.find(value);
     const float range = input_range(recipe_, smoothed == state.smoothed.end() ? input.histogram : smoothed->second);
@@ -214,12 +248,13 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
     const std::vector<float>& divisors = state.divisors(value);
     job->rows = divided(input.rows, divisors);
     job->rounded = rounded_input(job->rows, columns, job->scheme);
-    if (!divisors.empty()) {
+    job->importance = column_importance(recipe_, input.mean_square, divisors);
+    if (!divisors.empty() || is_for_gptq(module)) {
       const InputScheme plain = input_scheme(recipe_, input_range(recipe_, input.histogram), module.dtype);
       const std::vector<float> rounded = rounded_input(input.rows, columns, plain);
       ErrorMeter meter(input.rows, rounded, columns, kNoAdjustment);
-      for_each_rounded(job->source, kNoAdjustment, recipe_.weights, pool_,
-                       [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
+      for_each_rounded(job->source, kNoAdjustment, recipe_.weights, column_importance(recipe_, input.mean_square, {}),
+                       pool_, [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
       job->before = meter.error().output;
     }
   }
@@ -231,20 +266,45 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
 // Writes the codes; what came of it, for the report.
 Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<void(int64_t elements)>& done) {
   const Module& module = job.module;
+  if (job.inputs && !job.inputs->gptq) {
+    job.inputs->gptq.emplace(std::move(job.inputs->gram), job.inputs->divisors, job.inputs->readers, pool_);
+  }
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
-  for_each_rounded(job.source, job.adjustment, recipe_.weights, pool_, [&](const RoundedRows& piece) {
+  double loss_before = 0, loss_after = 0;
+  std::vector<Gptq::Loss> losses;
+  for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
+    if (job.inputs) {
+      losses.resize(piece.rows.size());
+      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_);
+      for (size_t n = 0; n < losses.size(); ++n) {
+        // In units of the source: what was divided counts as much as before.
+        const std::vector<float>& divisors = job.adjustment.row_divisors;
+        const double divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
+        loss_before += losses[n].before * divisor * divisor;
+        loss_after += losses[n].after * divisor * divisor;
+      }
+    }
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
     done(piece.count * module.shape[1]);
   });
   job.rows = {};
   job.rounded = {};
+  const bool by_gptq = job.inputs != nullptr;
+  job.inputs.reset();
   Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
   if (module.linear && samples_ != nullptr) {
     if (job.range > 0) record["input_range"] = job.range;
     record["output_error"] = meter.error().output;
     if (job.before) record["output_error_unsmoothed"] = *job.before;
   }
+  if (by_gptq) {
+    record["loss_before"] = loss_before / static_cast<double>(module.shape[0]);
+    record["loss_after"] = loss_after / static_cast<double>(module.shape[0]);
+  } else if (recipe_.uses_grams()) {
+    record["to_nearest"] = kNoInputs;
+  }
+  if (recipe_.weights.observer == WeightObserver::imatrix && job.importance.empty()) record["unweighted"] = kNoInputs;
   return record;
 }
 
@@ -265,8 +325,7 @@ Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
   return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};
 }
 
-void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* hidden,
-                           const std::function<void(double)>& progress) {
+void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* hidden, const Progress& progress) {
   std::vector<TensorSpec> specs;
   std::vector<std::function<void(const ByteSink&)>> writers;  // of their bytes
   const auto add = [&](TensorSpec spec, std::function<void(const ByteSink&)> write) {
@@ -274,10 +333,11 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
     writers.push_back(std::move(write));
   };
   Json records = Json::array();
+  std::map<std::string, std::shared_ptr<Inputs>> for_gptq;  // by value
   double elements = 0, elements_done = 0;
   const auto done = [&](int64_t count) {
     elements_done += static_cast<double>(count);
-    progress(kRanged + (1 - kRanged) * elements_done / elements);
+    progress(kRanged + (1 - kRanged) * elements_done / elements, kWeights);
   };
   for (const Module& module : modules_) {
     if (module.block != state.index) continue;
@@ -293,6 +353,15 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
     }
     if (!module.kept.empty()) continue;
     const std::shared_ptr<Job> job = prepare(state, module, adjustment);
+    if (is_for_gptq(module)) {
+      const std::string& value = value_read_by(module);
+      std::shared_ptr<Inputs>& inputs = for_gptq[value];
+      if (!inputs) {
+        inputs = std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value)});
+      }
+      inputs->readers += (inputs->readers.empty() ? "" : ", ") + module.name;
+      job->inputs = inputs;
+    }
     const std::vector<TensorSpec> parts = module_tensors(module, recipe_);
     add(parts[0], [&, job](const ByteSink& sink) { records.push_back(round(*job, sink, done)); });
     for (size_t i = 1; i < parts.size(); ++i) {
@@ -303,6 +372,7 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
     add({name, vector.dtype, {static_cast<int64_t>(vector.values.size())}},
         [&vector = vector](const ByteSink& sink) { sink(as_stored(vector.values, vector.dtype)); });
   }
+  for_gptq.clear();  // each is gone with the last job that needs it
   work.finish_block([&] { return record_of(state, records); }, specs,
                     [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden);
 }

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,14 +21,16 @@ namespace duan::quant {
 
 class BlockQuantizer {
  public:
-  // Everything must outlive it. `samples` is nullptr where nothing is calibrated. `progress` sees the part of the
-  // block that is done, in [0, 1]; it may throw to stop.
+  // The part of the block that is done, in [0, 1], and what is being done; may throw to stop.
+  using Progress = std::function<void(double part, const char* stage)>;
+
+  // Everything must outlive it. `samples` is nullptr where nothing is calibrated.
   BlockQuantizer(const models::Model& model, const std::vector<Block>& blocks, const std::vector<Module>& modules,
                  const Recipe& recipe, const CalibrationSet* samples, int threads);
 
   // Works on block `work.finished()` and finishes it there. `hidden` is what the block before handed on; it becomes
   // what this one hands on.
-  void run(WorkFolder& work, HiddenStates& hidden, const std::function<void(double part)>& progress);
+  void run(WorkFolder& work, HiddenStates& hidden, const Progress& progress);
 
  private:
   struct Pair {  // a smoothing pair of this block
@@ -35,19 +38,22 @@ class BlockQuantizer {
     std::string value;
     PairScales scales;
   };
-  struct State;  // of the block being worked on
-  struct Job;    // a module of it that is rounded
+  struct State;   // of the block being worked on
+  struct Job;     // a module of it that is rounded
+  struct Inputs;  // a value that modules rounded by GPTQ share
 
   void check_weights(const ir::Graph& graph);
-  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden,
-                 const std::function<void(double)>& progress);
+  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, const Progress& progress);
   void smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
               const std::function<void(double part)>& progress);
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
   Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);
+  const std::string& value_read_by(const Module& module) const;  // a linear layer
+  bool is_for_gptq(const Module& module) const;
+  std::set<std::string> values_of_gptq(size_t block) const;  // those that such modules read
   Json record_of(const State& state, const Json& modules) const;
-  void write(State& state, WorkFolder& work, const HiddenStates* hidden, const std::function<void(double)>& progress);
+  void write(State& state, WorkFolder& work, const HiddenStates* hidden, const Progress& progress);
 
   const models::Model& model_;
   const std::vector<Block>& blocks_;

@@ -54,6 +54,8 @@ InputScheme input_scheme(const Recipe& recipe, float range, DType dtype) {
       return {InputRounding::dynamic};
     case Method::rtn:
     case Method::awq:
+    case Method::gptq:
+    case Method::awq_gptq:
       break;
   }
   return {};
@@ -64,6 +66,12 @@ std::vector<float> divided(std::span<const float> rows, std::span<const float> d
   if (divisors.empty()) return out;
   for (size_t i = 0; i < out.size(); ++i) out[i] /= divisors[i % divisors.size()];
   return out;
+}
+
+std::vector<float> column_importance(const Recipe& recipe, std::span<const float> mean_square,
+                                     std::span<const float> divisors) {
+  if (recipe.weights.observer != WeightObserver::imatrix) return {};
+  return divided(divided(mean_square, divisors), divisors);
 }
 
 std::vector<float> rounded_input(std::span<const float> rows, int64_t columns, const InputScheme& scheme) {

@@ -29,6 +29,11 @@ InputScheme input_scheme(const Recipe& recipe, float range, DType dtype);
 // rows[n, channels] with each channel divided by its number; as they are if there are none.
 std::vector<float> divided(std::span<const float> rows, std::span<const float> divisors);
 
+// What the recipe's observer weighs errors of a matrix's columns by, if the channels it reads have these mean squares
+// before they are divided; empty if it does not.
+std::vector<float> column_importance(const Recipe& recipe, std::span<const float> mean_square,
+                                     std::span<const float> divisors);
+
 // rows[n, columns] as the numbers that the scheme's codes stand for.
 std::vector<float> rounded_input(std::span<const float> rows, int64_t columns, const InputScheme& scheme);
 

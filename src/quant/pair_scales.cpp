@@ -2,8 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
+#include <optional>
 
 #include "base/log.h"
+#include "quant/gram_trial.h"
 #include "quant/output_error.h"
 #include "quant/smoothquant.h"
 
@@ -108,18 +111,28 @@ PairScales PairScaler::awq(const SmoothingPair& pair, const InputStatistics& inp
     warn("{}: {}; its columns are not scaled", model_.graph.node(pair.consumers.front()).name, chosen.note);
     return chosen;
   }
-  const AwqSplit split = awq_split(block, model_.graph.value(pair.value).name);
-  const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
   const std::vector<double> weight_means = awq_weight_means(consumers, recipe_.weights.group_size, pool_);
-  AwqTrial trial(split.after, weights, std::move(consumers), recipe_.weights,
-                 run_sequences(split.before, weights, rows, pool_.threads()), pool_);
+  std::function<double(std::span<const float>, double)> loss_of;
+  std::optional<GramTrial> from_gram;
+  std::optional<AwqSplit> split;
+  std::unique_ptr<AwqTrial> from_runs;
+  if (input.gram) {
+    from_gram.emplace(*input.gram, consumers, recipe_.weights, kTrialRows, pool_);
+    loss_of = [&](std::span<const float> scales, double limit) { return from_gram->loss(scales, limit); };
+  } else {
+    split = awq_split(block, model_.graph.value(pair.value).name);
+    const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
+    from_runs = std::make_unique<AwqTrial>(split->after, weights, std::move(consumers), recipe_.weights,
+                                           run_sequences(split->before, weights, rows, pool_.threads()), pool_);
+    loss_of = [&](std::span<const float> scales, double limit) { return from_runs->loss(scales, limit); };
+  }
   const auto candidates = static_cast<double>(awq_grid(recipe_.duo).size());
   double tried = 0;
   AwqChoice choice = awq_search(
       input.channel_mean, weight_means, recipe_.duo,
       [&](const std::vector<float>& scales) { return storable(pair, scales); },
       [&](std::span<const float> scales, double limit) {
-        const double loss = trial.loss(scales, limit);
+        const double loss = loss_of(scales, limit);
         progress(++tried / candidates);
         return loss;
       });
@@ -139,6 +152,7 @@ double PairScaler::consumers_error(const std::vector<const Module*>& consumers, 
   AbsHistogram histogram;
   histogram.add(rows);
   const float range = input_range(recipe_, histogram);
+  const std::vector<float> importance = column_importance(recipe_, input.mean_square, divisors);
   double sum = 0;
   for (const Module* module : consumers) {
     const SourceMatrix matrix(model_.checkpoint, module->weight, module->shape);
@@ -146,7 +160,7 @@ double PairScaler::consumers_error(const std::vector<const Module*>& consumers, 
         rounded_input(rows, matrix.columns(), input_scheme(recipe_, range, matrix.dtype()));
     const Adjustment adjustment{{}, divisors};
     ErrorMeter meter(rows, rounded, matrix.columns(), adjustment);
-    for_each_rounded(matrix, adjustment, recipe_.weights, pool_,
+    for_each_rounded(matrix, adjustment, recipe_.weights, importance, pool_,
                      [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
     sum += meter.error().output * meter.error().output;
   }

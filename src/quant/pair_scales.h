@@ -1,5 +1,5 @@
 // The scales that one smoothing pair exchanges: SmoothQuant's, chosen by what they do to the error of its consumers, or
-// AWQ's, chosen by what they do to the output of the module.
+// AWQ's, chosen by what they do to the output of the module or, where there is a Gram matrix, of its consumers.
 #pragma once
 
 #include <functional>
@@ -33,7 +33,8 @@ class PairScaler {
   PairScales smoothquant(const SmoothingPair& pair, const InputStatistics& input);
 
   // `block` is the graph the pair is in, `rows` (awq_rows) are of what it reads. `progress` sees the part of the
-  // candidates that have been tried; it may throw.
+  // candidates that have been tried; it may throw. The candidates are judged by the Gram matrix of the input if it is
+  // there, else by running the block.
   PairScales awq(const SmoothingPair& pair, const InputStatistics& input, const ir::Graph& block, const Sequences& rows,
                  const std::function<void(double part)>& progress);
 

@@ -132,9 +132,11 @@ class Run {
   void check_early() const {
     if (recipe_.needs_samples() && samples_ == nullptr) {
       throw Error("no calibration samples", "--calibration",
-                  recipe_.budget > 0              ? "--budget measures errors on them"
-                  : recipe_.method == Method::awq ? "awq measures activations on them"
-                                                  : "int8-static measures ranges on them");
+                  recipe_.budget > 0 ? "--budget measures errors on them"
+                  : recipe_.packed() && (recipe_.searches_scales() || recipe_.uses_grams())
+                      ? fmt::format("{} measures activations on them", method_name(recipe_.method))
+                  : recipe_.method == Method::int8_static ? "int8-static measures ranges on them"
+                                                          : "imatrix weighs errors by them");
     }
     std::error_code ignored;
     if (!fs::exists(WorkFolder::path_for(output_), ignored))
@@ -168,8 +170,8 @@ class Run {
       pictures.prepare(b, [&](size_t i, size_t count) {
         tell({fmt::format("picture {} of {}", i, count), false, done, total});
       });
-      quantizer.run(work_, hidden, [&](double part) {
-        tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total});
+      quantizer.run(work_, hidden, [&](double part, const char* stage) {
+        tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total, stage});
       });
       pictures.release(b);
       done += sizes[b];

@@ -30,12 +30,15 @@ struct QuantizeProgress {
   std::string what;
   bool writing = false;
   int64_t done = 0, total = 1;  // numbers of the matrices; bytes while writing
+  std::string stage{};          // of the block: "inputs", "scales", "ranges", "weights"
 };
 
 // The content of quantization_report.json: "source" {"name", "model_type"}, "recipe", "calibration", "bytes" {"source",
 // "output"}, "modules" (per module: "module", "kept" with the reason or "input_range", "weight_error", "output_error",
-// "output_error_unsmoothed"; errors are relative), "smoothing" (per pair: "producer", "consumers", "not_smoothed" with
-// the reason or what chose the scales: "alpha", or "ratio", "duo_scaling", "loss_before", "loss_after"; "scales"
+// "output_error_unsmoothed" (to nearest and without smoothing), which are relative; of GPTQ "loss_before" (to nearest
+// with the same scales) and "loss_after", mean squares of the change of an output over all tokens, or "to_nearest" with
+// the reason; of imatrix "unweighted" with the reason), "smoothing" (per pair: "producer", "consumers", "not_smoothed"
+// with the reason or what chose the scales: "alpha", or "ratio", "duo_scaling", "loss_before", "loss_after"; "scales"
 // {"min", "median", "max"}), "refused" (inputs of layers that are no pair: "producer", "consumers", "reason"),
 // "evaluation" if it was asked for, "files", "run" {"seconds", "peak_rss_bytes", "resumed_blocks"}. The same inputs
 // give the same report, "run" apart.

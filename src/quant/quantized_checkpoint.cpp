@@ -15,6 +15,7 @@ constexpr size_t kPiece = size_t{4} << 20;
 
 Json weight_args(const Recipe& recipe) {
   const bool grouped = recipe.packed() && recipe.weights.group_size > 0;
+  const WeightObserver observer = recipe.weights.observer;
   return {{"num_bits", recipe.weights.bits},
           {"type", "int"},
           {"symmetric", recipe.weights.symmetric},
@@ -23,7 +24,7 @@ Json weight_args(const Recipe& recipe) {
           {"block_structure", nullptr},
           {"dynamic", false},
           {"actorder", nullptr},
-          {"observer", recipe.weights.observer == WeightObserver::mse ? "mse" : "minmax"},
+          {"observer", observer == WeightObserver::imatrix ? "imatrix_mse" : weight_observer_name(observer)},
           {"observer_kwargs", Json::object()}};
 }
 

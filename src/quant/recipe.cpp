@@ -1,5 +1,8 @@
 #include "quant/recipe.h"
 
+#include "quant/gptq.h"
+#include "quant/gram_trial.h"
+
 namespace duan::quant {
 
 std::string_view method_name(Method method) {
@@ -12,6 +15,10 @@ std::string_view method_name(Method method) {
       return "rtn";
     case Method::awq:
       return "awq";
+    case Method::gptq:
+      return "gptq";
+    case Method::awq_gptq:
+      return "awq-gptq";
   }
   return "?";
 }
@@ -33,7 +40,7 @@ Json to_json(const Recipe& recipe) {
                {"bits", recipe.weights.bits},
                {"group_size", recipe.weights.group_size},
                {"symmetric", recipe.weights.symmetric},
-               {"weight_observer", recipe.weights.observer == WeightObserver::mse ? "mse" : "minmax"},
+               {"weight_observer", weight_observer_name(recipe.weights.observer)},
                {"narrow", recipe.weights.narrow},
                {"keep", recipe.keep},
                {"include", recipe.include},
@@ -46,10 +53,10 @@ Json to_json(const Recipe& recipe) {
     json["smooth"] = recipe.smooth;
     if (recipe.smooth) json["smooth_alpha"] = recipe.alpha ? Json(*recipe.alpha) : Json("auto");
   }
-  if (recipe.method == Method::awq) {
-    json["duo_scaling"] = duo_scaling_name(recipe.duo);
-    json["search_tokens"] = recipe.search_tokens;
-  }
+  if (recipe.searches_scales()) json["duo_scaling"] = duo_scaling_name(recipe.duo);
+  if (recipe.method == Method::awq) json["search_tokens"] = recipe.search_tokens;
+  if (recipe.method == Method::awq_gptq) json["search_rows"] = kTrialRows;
+  if (recipe.uses_grams()) json["damping"] = kGptqDamping;
   return json;
 }
 

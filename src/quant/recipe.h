@@ -17,6 +17,8 @@ enum class Method {
   int8_dynamic,  // int8 weights; inputs rounded to int8 with a scale of each token's own
   rtn,           // weights rounded to the nearest number of their group, inputs not at all
   awq,           // the same after scaling channels by what calibration inputs ask for
+  gptq,          // weights in groups, each rounded so that it makes up for what others did to the layer's outputs
+  awq_gptq,      // the same after scaling channels
 };
 std::string_view method_name(Method method);  // "int8-static"
 
@@ -31,11 +33,12 @@ struct Recipe {
   bool smooth = true;        // int8_static, and int8_dynamic with calibration samples
   // s = max|x|^alpha / max|w|^(1-alpha); unset: per pair, what makes the output error of its consumers least.
   std::optional<double> alpha{};
-  // awq: candidates, and about how many tokens each is tried on; 0: all, as llm-compressor does.
+  // awq, awq_gptq: candidates; awq: about how many tokens each is tried on; 0: all, as llm-compressor does.
   DuoScaling duo = DuoScaling::on;
   int64_t search_tokens = 512;
-  // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay as they are, and those that are
-  // rounded although the method leaves them (rtn and awq: the embedding and the head).
+  // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay
+  // as they are, and those that are rounded although the method leaves them (unless it rounds inputs: the embedding and
+  // the head).
   std::vector<std::string> keep{}, include{};
   // Keep the layers with the largest output errors as long as the weights stay below this many percent of the source's
   // bytes; 0: none.
@@ -44,8 +47,13 @@ struct Recipe {
   bool rounds_inputs() const { return method == Method::int8_static || method == Method::int8_dynamic; }
   // Groups or channels in packed words; else one scale a row, codes unpacked.
   bool packed() const { return !rounds_inputs(); }
-  bool needs_samples() const { return method == Method::int8_static || method == Method::awq || budget > 0; }
-  bool scales_channels() const { return method == Method::awq || (rounds_inputs() && smooth); }
+  bool uses_grams() const { return method == Method::gptq || method == Method::awq_gptq; }
+  bool searches_scales() const { return method == Method::awq || method == Method::awq_gptq; }
+  bool needs_samples() const {
+    return method == Method::int8_static || searches_scales() || uses_grams() || budget > 0 ||
+           weights.observer == WeightObserver::imatrix;
+  }
+  bool scales_channels() const { return searches_scales() || (rounds_inputs() && smooth); }
 };
 
 Json to_json(const Recipe& recipe);

@@ -74,7 +74,8 @@ void SourceMatrix::check_finite(ThreadPool& pool) const {
 }
 
 void for_each_rounded(const SourceMatrix& source, const Adjustment& adjustment, const WeightRounding& rounding,
-                      ThreadPool& pool, const std::function<void(const RoundedRows&)>& work) {
+                      std::span<const float> importance, ThreadPool& pool,
+                      const std::function<void(const RoundedRows&)>& work) {
   const int64_t columns = source.columns(), piece = rows_at_once(columns);
   std::vector<float> adjusted(static_cast<size_t>(std::min(piece, source.rows()) * columns));
   std::vector<RoundedRow> rounded(static_cast<size_t>(std::min(piece, source.rows())));
@@ -86,7 +87,7 @@ void for_each_rounded(const SourceMatrix& source, const Adjustment& adjustment, 
       source.read(first + begin, end - begin, adjustment, adjusted.data() + begin * columns);
       for (int64_t r = begin; r < end; ++r) {
         round_row({adjusted.data() + r * columns, static_cast<size_t>(columns)}, stored,
-                  rounded[static_cast<size_t>(r)]);
+                  rounded[static_cast<size_t>(r)], importance);
       }
     });
     work({first, count, std::span(adjusted).first(static_cast<size_t>(count * columns)),

@@ -54,13 +54,15 @@ int64_t rows_at_once(int64_t columns);
 // Some rows of a matrix, rounded.
 struct RoundedRows {
   int64_t first, count;
-  std::span<const float> adjusted;   // [count, columns]
-  std::span<const RoundedRow> rows;  // [count]
+  std::span<const float> adjusted;  // [count, columns]
+  std::span<RoundedRow> rows;       // [count]; other codes may be put there
 };
 
 // Rounds the adjusted matrix, front to back; rounding.scale_dtype decides what scales are stored in. Pages of the
-// source leave memory behind it. The result does not depend on the number of threads.
+// source leave memory behind it. The result does not depend on the number of threads. `importance`: see round_row; of
+// the adjusted columns.
 void for_each_rounded(const SourceMatrix& source, const Adjustment& adjustment, const WeightRounding& rounding,
-                      ThreadPool& pool, const std::function<void(const RoundedRows&)>& work);
+                      std::span<const float> importance, ThreadPool& pool,
+                      const std::function<void(const RoundedRows&)>& work);
 
 }  // namespace duan::quant

@@ -163,6 +163,10 @@ TEST(Quantize, KillsAtAnyMomentLoseNothingOfAwq) {
   expect_kills_lose_nothing({"--method", "awq", "--group-size", "16"});
 }
 
+TEST(Quantize, KillsAtAnyMomentLoseNothingOfGptq) {
+  expect_kills_lose_nothing({"--method", "awq-gptq", "--weight-observer", "imatrix", "--group-size", "16"});
+}
+
 TEST(Quantize, CtrlCKeepsWhatIsFinished) {
   const test::TemporaryDir dir;
   const std::string out = (dir.path() / "out").string(), calibration = write_calibration(dir.path()).string();
@@ -376,7 +380,16 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
   }
   EXPECT_NE(error({"--method", "int8-dynamic", "--budget", "60"}).find("no calibration samples"), std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--keep", "nothing"}).find("matches no module"), std::string::npos);
-  error({"--method", "gptq"}, 2);
+  error({"--method", "optq"}, 2);
+  EXPECT_NE(error({"--method", "gptq", "--group-size", "16"}).find("gptq measures activations on them"),
+            std::string::npos);
+  EXPECT_NE(error({"--method", "gptq", "--duo-scaling", "both"}).find("--duo-scaling: has no effect"),
+            std::string::npos);
+  EXPECT_NE(error({"--method", "awq-gptq", "--calibration", calibration, "--search-tokens", "9"})
+                .find("--search-tokens: has no effect"),
+            std::string::npos);
+  EXPECT_NE(error({"--method", "int8-dynamic", "--weight-observer", "imatrix"}).find("imatrix weighs errors by them"),
+            std::string::npos);
   error({"--observer", "max"}, 2);
   error({"--method", "rtn", "--bits", "5"}, 2);
   std::ofstream(dir.path() / "empty.jsonl") << "\n";

@@ -52,6 +52,8 @@ KINDS = {
     "rtn 8 asymmetric": ["--method", "rtn", "--bits", "8", "--group-size", GROUP, "--asymmetric"],
     "awq": ["--method", "awq", CALIBRATED, "--group-size", GROUP],
     "awq asymmetric": ["--method", "awq", CALIBRATED, "--group-size", GROUP, "--asymmetric", "--duo-scaling", "both"],
+    "gptq": ["--method", "gptq", CALIBRATED, "--group-size", GROUP, "--weight-observer", "imatrix"],
+    "awq-gptq asymmetric": ["--method", "awq-gptq", CALIBRATED, "--group-size", GROUP, "--asymmetric"],
     "awq 8, some kept": ["--method", "awq", CALIBRATED, "--group-size", GROUP, "--bits", "8", "--keep", "k_proj|up_proj"],
     "rtn 4 sharded": ["--method", "rtn", "--bits", "4", "--group-size", GROUP, "--max-shard-size", "30KB"],
 }

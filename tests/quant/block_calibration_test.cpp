@@ -18,7 +18,7 @@ namespace {
 
 struct Seen {
   std::vector<float> channel_max;
-  std::vector<double> channel_sum;
+  std::vector<double> channel_sum, square_sum;
   uint64_t count = 0;
 };
 
@@ -52,10 +52,12 @@ TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
       Seen& seen = expected[model.graph.value(value).name];
       seen.channel_max.resize(static_cast<size_t>(width), 0.0f);
       seen.channel_sum.resize(static_cast<size_t>(width), 0.0);
+      seen.square_sum.resize(static_cast<size_t>(width), 0.0);
       for (int64_t i = 0; i < rows * width; ++i) {
         float& most = seen.channel_max[static_cast<size_t>(i % width)];
         most = std::max(most, std::abs(data[i]));
         seen.channel_sum[static_cast<size_t>(i % width)] += std::abs(data[i]);
+        seen.square_sum[static_cast<size_t>(i % width)] += static_cast<double>(data[i]) * data[i];
       }
       seen.count += static_cast<uint64_t>(rows * width);
     });
@@ -72,6 +74,8 @@ TEST(BlockCalibration, SeesWhatTheWholeModelSees) {
         EXPECT_NEAR(statistics.channel_max[c], seen.channel_max[c], 1e-3f + 1e-3f * seen.channel_max[c]) << name;
         const double mean = seen.channel_sum[c] / static_cast<double>(samples.tokens());
         EXPECT_NEAR(statistics.channel_mean[c], mean, 1e-4 + 1e-4 * mean) << name;
+        const double square = seen.square_sum[c] / static_cast<double>(samples.tokens());
+        EXPECT_NEAR(statistics.mean_square[c], square, 1e-4 + 1e-3 * square) << name;
         highest = std::max(highest, statistics.channel_max[c]);
       }
       EXPECT_EQ(statistics.histogram.highest(), highest) << name;
@@ -145,14 +149,43 @@ TEST(BlockCalibration, DividesChannelsAndDoesNotDependOnThreads) {
   for (size_t c = 0; c < divisors.size(); ++c) {
     EXPECT_EQ(one.channel_max[c], plain.channel_max[c] / divisors[c]);
     EXPECT_EQ(one.channel_mean[c], plain.channel_mean[c] / divisors[c]);  // powers of two
+    EXPECT_EQ(one.mean_square[c], plain.mean_square[c] / (divisors[c] * divisors[c]));
   }
   EXPECT_LE(one.rows.size(), static_cast<size_t>(kKeptRows) * divisors.size());
   EXPECT_EQ(one.rows, three.rows);
   EXPECT_EQ(one.channel_max, three.channel_max);
   EXPECT_EQ(one.channel_mean, three.channel_mean);
+  EXPECT_EQ(one.mean_square, three.mean_square);
   EXPECT_EQ(one_out.values, three_out.values);
   EXPECT_TRUE(
       std::equal(one.histogram.counts().begin(), one.histogram.counts().end(), three.histogram.counts().begin()));
+}
+
+TEST(BlockCalibration, MakesTheGramMatricesThatAreWanted) {
+  const models::Model model = models::Model::open(test::tiny_models().front());
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 5, 20);
+  const std::vector<Block> blocks = find_blocks(model.graph);
+  const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+  HiddenStates hidden;
+  run_block({ir::subgraph(model.graph, blocks[0].first, blocks[0].last), weights, samples, 1}, {}, &hidden, {});
+  const ir::Graph graph = ir::subgraph(model.graph, blocks[1].first, blocks[1].last);
+  BlockRun run{graph, weights, samples, 2};
+  Observed observed;
+  for (const ir::Node& node : graph.nodes) {
+    if (!std::holds_alternative<ir::Linear>(node.op)) continue;
+    observed[graph.value(node.inputs[0]).name];
+    run.grams = {graph.value(node.inputs[0]).name};  // of the last one
+  }
+  ASSERT_GT(observed.size(), 1u);
+  for (const auto& [name, statistics] : run_block(run, hidden, nullptr, observed)) {
+    ASSERT_EQ(statistics.gram.has_value(), run.grams.contains(name));
+    if (!statistics.gram) continue;
+    EXPECT_EQ(statistics.gram->count(), static_cast<double>(samples.tokens()));
+    for (int64_t c = 0; c < statistics.gram->width(); ++c) {
+      const double square = statistics.mean_square[static_cast<size_t>(c)];
+      EXPECT_NEAR(statistics.gram->at(c, c) / statistics.gram->count(), square, 1e-5 * square) << c;
+    }
+  }
 }
 
 TEST(BlockCalibration, NamesTheLayersWhoseInputIsNotFinite) {

@@ -50,7 +50,7 @@ TEST(OutputError, IsThatOfThePlainSums) {
     ThreadPool pool(threads);
     ErrorMeter meter(x, x_rounded, kColumns, adjustment);
     std::vector<double> w, w_rounded, y, y_rounded;
-    for_each_rounded(one.matrix, adjustment, {.bits = 8}, pool, [&](const RoundedRows& piece) {
+    for_each_rounded(one.matrix, adjustment, {.bits = 8}, {}, pool, [&](const RoundedRows& piece) {
       meter.add(piece, {.bits = 8}, pool);
       for (int64_t n = 0; n < piece.count; ++n) {
         const RoundedRow& row = piece.rows[static_cast<size_t>(n)];
@@ -80,9 +80,19 @@ TEST(OutputError, NoRowsNoOutputError) {
   ThreadPool pool(1);
   const Adjustment none;
   ErrorMeter meter({}, {}, kColumns, none);
-  for_each_rounded(one.matrix, none, {.bits = 8}, pool, [&](const RoundedRows& p) { meter.add(p, {.bits = 8}, pool); });
+  for_each_rounded(one.matrix, none, {.bits = 8}, {}, pool,
+                   [&](const RoundedRows& p) { meter.add(p, {.bits = 8}, pool); });
   EXPECT_GT(meter.error().weight, 0);
   EXPECT_EQ(meter.error().output, 0);
+}
+
+TEST(OutputError, ColumnsCountAsMuchAsTheirInputs) {
+  const std::vector<float> mean_square{4, 9, 0}, divisors{2, 0.5f, 3};
+  Recipe recipe;
+  EXPECT_TRUE(column_importance(recipe, mean_square, divisors).empty());
+  recipe.weights.observer = WeightObserver::imatrix;
+  EXPECT_EQ(column_importance(recipe, mean_square, {}), mean_square);
+  EXPECT_EQ(column_importance(recipe, mean_square, divisors), (std::vector<float>{1, 36, 0}));
 }
 
 TEST(OutputError, InputScalesArePositiveNumbersOfTheirDtype) {

@@ -20,7 +20,9 @@ struct FirstPair {
     const ir::Graph embedding = ir::subgraph(model.graph, blocks[0].first, blocks[0].last);
     run_block({embedding, weights, samples, 1}, {}, &hidden, {});
     const std::string value = model.graph.value(pair.value).name;
-    input = run_block({graph, weights, samples, 1}, hidden, nullptr, {{value, {}}}).at(value);
+    BlockRun run{graph, weights, samples, 1};
+    if (recipe.uses_grams()) run.grams = {value};
+    input = run_block(run, hidden, nullptr, {{value, {}}}).at(value);
   }
 
   PairScales awq() {
@@ -58,11 +60,13 @@ bool are_powers_of_two(const std::vector<float>& numbers) {
 }
 
 TEST(PairScales, SayWhatChoseThem) {
-  FirstPair awq(recipe_for(Method::awq));
-  const PairScales chosen = awq.awq();
-  EXPECT_EQ(awq.progress, 1);
-  EXPECT_EQ(chosen.divisors.empty(), !chosen.note.empty());
-  for (const char* key : {"ratio", "duo_scaling", "loss_before", "loss_after"}) EXPECT_TRUE(chosen.how.contains(key));
+  for (const Method method : {Method::awq, Method::awq_gptq}) {
+    FirstPair awq(recipe_for(method));
+    const PairScales chosen = awq.awq();
+    EXPECT_EQ(awq.progress, 1);
+    EXPECT_EQ(chosen.divisors.empty(), !chosen.note.empty());
+    for (const char* key : {"ratio", "duo_scaling", "loss_before", "loss_after"}) EXPECT_TRUE(chosen.how.contains(key));
+  }
 
   Recipe recipe = recipe_for(Method::int8_dynamic);
   recipe.alpha = 0.5;

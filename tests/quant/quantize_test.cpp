@@ -217,21 +217,9 @@ TEST(Quantize, SmoothingChangesNothingButTheRounding) {
   EXPECT_GT(changed, 100);
 }
 
-// Norms with a few large channels make inputs that plain rounding ignores.
-fs::path model_with_outliers(const fs::path& work) {
-  fs::path folder = test::data_dir() / "models/qwen3-untied";
-  for (const char* norm : {"model.layers.0.input_layernorm.weight", "model.layers.1.post_attention_layernorm.weight"}) {
-    test::copy_model_with(folder, work / norm, norm, [](std::vector<float>& values) {
-      for (size_t c = 3; c < values.size(); c += 17) values[c] *= 20;
-    });
-    folder = work / norm;
-  }
-  return folder;
-}
-
 TEST(Quantize, AwqSaysWhatItChoseAndIsNearerToTheSource) {
   const test::TemporaryDir dir;
-  const fs::path folder = model_with_outliers(dir.path());
+  const fs::path folder = test::model_with_outliers(dir.path());
   const models::Model model = models::Model::open(folder);
   const CalibrationSet samples = test::some_samples(model.config.vocab_size, 6, 30);
   QuantizeOptions options = options_for(Method::awq);
@@ -275,7 +263,7 @@ TEST(Quantize, AwqSaysWhatItChoseAndIsNearerToTheSource) {
 
 TEST(Quantize, AwqLosesNothingWhereMatricesAreKept) {
   const test::TemporaryDir dir;
-  const models::Model model = models::Model::open(model_with_outliers(dir.path()));
+  const models::Model model = models::Model::open(test::model_with_outliers(dir.path()));
   const CalibrationSet samples = test::some_samples(model.config.vocab_size);
   QuantizeOptions options = options_for(Method::awq);
   options.recipe.weights.bits = 8;

@@ -13,7 +13,7 @@ std::vector<WeightRounding> all_roundings() {
   for (const int bits : {4, 8}) {
     for (const int64_t group_size : {0, 16}) {
       for (const bool symmetric : {true, false}) {
-        for (const WeightObserver observer : {WeightObserver::minmax, WeightObserver::mse}) {
+        for (const WeightObserver observer : {WeightObserver::minmax, WeightObserver::mse, WeightObserver::imatrix}) {
           for (const DType dtype : {DType::f32, DType::bf16, DType::f16}) {
             all.push_back({bits, group_size, symmetric, observer, dtype});
           }
@@ -52,7 +52,7 @@ TEST(Rounding, ErrorStaysBelowHalfAStep) {
   std::mt19937 random(7);
   RoundedRow rounded;
   for (const WeightRounding& r : all_roundings()) {
-    if (r.observer == WeightObserver::mse) continue;  // clips on purpose
+    if (r.observer != WeightObserver::minmax) continue;  // clip on purpose
     for (int trial = 0; trial < 50; ++trial) {
       const std::vector<float> row = random_row(random, 64);
       round_row(row, r, rounded);
@@ -89,17 +89,25 @@ TEST(Rounding, ShrinkingTheRangeLowersItsError) {
   std::mt19937 random(9);
   RoundedRow rounded;
   for (WeightRounding r : all_roundings()) {
-    if (r.observer == WeightObserver::minmax) continue;
+    const WeightObserver observer = r.observer;
+    if (observer == WeightObserver::minmax) continue;
     for (int trial = 0; trial < 20; ++trial) {
       const std::vector<float> row = random_row(random, 64);
+      std::vector<float> importance(row.size(), 1.0f);
+      for (size_t i = 0; i < row.size() && observer == WeightObserver::imatrix; ++i) {
+        importance[i] = static_cast<float>(i % 7 == 0 ? 50 : i % 3);
+      }
+      const double exponent = observer == WeightObserver::mse ? 2.4 : 2;
       const auto error = [&] {
-        round_row(row, r, rounded);
+        round_row(row, r, rounded, importance);
         const std::vector<float> values = dequantized(rounded, r);
         double sum = 0;
-        for (size_t i = 0; i < row.size(); ++i) sum += std::pow(std::abs(values[i] - row[i]), 2.4);
+        for (size_t i = 0; i < row.size(); ++i) {
+          sum += importance[i] * std::pow(std::abs(values[i] - row[i]), exponent);
+        }
         return sum;
       };
-      r.observer = WeightObserver::mse;
+      r.observer = observer;
       const double shrunk = error();
       r.observer = WeightObserver::minmax;
       EXPECT_LE(shrunk, error() * (1 + 1e-5));

@@ -40,7 +40,7 @@ TEST(SourceMatrix, RoundsTheSameForAnyNumberOfThreads) {
     ThreadPool pool(threads);
     codes.emplace_back();
     int64_t next = 0;
-    for_each_rounded(matrix, {}, {.bits = 8, .group_size = 100}, pool, [&](const RoundedRows& piece) {
+    for_each_rounded(matrix, {}, {.bits = 8, .group_size = 100}, {}, pool, [&](const RoundedRows& piece) {
       EXPECT_EQ(piece.first, next);
       next += piece.count;
       for (const RoundedRow& row : piece.rows)

@@ -1,0 +1,55 @@
+// GPTQ (arXiv 2210.17323): rounding the columns of a weight one after the other, each so that it makes up for what the
+// ones before did to the layer's outputs.
+//
+// With H = G / tokens, damped, and H = R R^T, R upper triangular, the sum of the squared output changes of a row w that
+// becomes q is |(w - q) R|^2, and column j of (w - q) R holds errors of columns up to j alone. So
+//   q_j = Q(w_j + sum over i < j of (w_i - q_i) R_ij / R_jj)
+// makes the j-th term of that sum least, given the columns before. These are GPTQ's numbers (it subtracts
+// error / U_ii * U_ij from the columns to come, U^T U = H^-1, and U = R^-1) without an inverse: a third of the work.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "quant/gram.h"
+#include "quant/rounding.h"
+#include "quant/triangle.h"
+
+namespace duan::quant {
+
+// Of the mean of H's diagonal, added to all of it.
+inline constexpr double kGptqDamping = 0.01;
+
+// What all layers that read one value share. Memory: 2 width^2 bytes, 6 width^2 while it is made.
+class Gptq {
+ public:
+  // `gram` is of the value, whose channels are divided by their numbers before they are read if there are `divisors`.
+  // Columns are taken in the order of falling mean squares; one that is always 0 gets a diagonal of 1. Throws Error
+  // naming `readers` if inputs are too large or too small for their squares.
+  Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool);
+
+  // The mean square, over all tokens, of what rounding changes in the output of a row.
+  struct Loss {
+    double before = 0;  // of the codes that were given
+    double after = 0;
+  };
+
+  // Chooses the codes of weight rows[count, width] anew; rounded[count] holds scales and zero points, which stay, and
+  // the codes of rounding to nearest. losses[count]. The same bits for any number of threads.
+  void round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
+             std::span<Loss> losses, ThreadPool& pool) const;
+
+ private:
+  struct Chunk;
+  void round_chunk(const Chunk& chunk) const;
+
+  std::vector<int64_t> order_;   // column taken at each step
+  std::vector<double> pivots_;   // R_jj, by step
+  std::vector<double> damping_;  // what was added to H_jj, by step
+  Triangle<float> ratios_;       // row j, column i: R_ij / R_jj by steps; 1 on the diagonal, 0 above
+};
+
+}  // namespace duan::quant

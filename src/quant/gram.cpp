@@ -1,0 +1,147 @@
+#include "quant/gram.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/error.h"
+#include "kernels/linear.h"
+#include "quant/parts.h"
+
+namespace duan::quant {
+namespace {
+
+// Tokens that are added up at once. Each such sum starts from 0, which also keeps the error of long sums small.
+constexpr int64_t kTokens = 512;
+// A task for a thread: a panel of rows by this many columns.
+constexpr int64_t kTaskColumns = 1024;
+
+kernels::LinearArgs multiply(const float* x, int64_t x_stride, int64_t rows, const float* w, int64_t k, float* y,
+                             int64_t y_stride) {
+  return {.x = x,
+          .x_dtype = DType::f32,
+          .x_stride = x_stride,
+          .w = reinterpret_cast<const std::byte*>(w),
+          .w_dtype = DType::f32,
+          .bias = nullptr,
+          .y = y,
+          .y_stride = y_stride,
+          .rows = rows,
+          .first = 0,
+          .last = 0,
+          .k = k,
+          .accumulate = false};
+}
+
+}  // namespace
+
+Gram::Gram(int64_t width) : sums_(width), waiting_(static_cast<size_t>(width * kTokens)) {}
+
+void Gram::add(int64_t rows, const float* x, ThreadPool& pool, std::span<const float> weights) {
+  DUAN_CHECK(!waiting_.empty(), "tokens after the last one");
+  DUAN_CHECK(weights.empty() || static_cast<int64_t>(weights.size()) == rows, "{} weights of {} tokens", weights.size(),
+             rows);
+  for (int64_t row = 0; row < rows;) {
+    const int64_t taken = std::min(rows - row, kTokens - tokens_);
+    const float* from = x + row * width();
+    for_parts(pool, width(), 16, taken * width(), [&](int64_t begin, int64_t end, int) {
+      constexpr int64_t kChannels = 16;  // a cache line of each token
+      for (int64_t c = begin; c < end; c += kChannels) {
+        for (int64_t t = 0; t < taken; ++t) {
+          const float factor = weights.empty() ? 1.0f : std::sqrt(weights[static_cast<size_t>(row + t)]);
+          for (int64_t i = c; i < std::min(c + kChannels, end); ++i) {
+            waiting_[static_cast<size_t>(i * kTokens + tokens_ + t)] = from[t * width() + i] * factor;
+          }
+        }
+      }
+    });
+    tokens_ += taken;
+    row += taken;
+    if (tokens_ == kTokens) add_waiting(pool);
+  }
+  if (weights.empty()) count_ += static_cast<double>(rows);
+  for (const float weight : weights) count_ += weight;
+}
+
+void Gram::add_waiting(ThreadPool& pool) {
+  struct Task {
+    int64_t panel, first, last;  // columns
+  };
+  std::vector<Task> tasks;
+  for (int64_t p = sums_.panels() - 1; p >= 0; --p) {  // the largest first
+    for (int64_t first = 0, last = sums_.range(p).last; first < last; first += kTaskColumns) {
+      tasks.push_back({p, first, std::min(last, first + kTaskColumns)});
+    }
+  }
+  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * tokens_, [&](int64_t t) {
+    const Task& task = tasks[static_cast<size_t>(t)];
+    const auto range = sums_.range(task.panel);
+    kernels::LinearArgs args = multiply(waiting_.data() + range.first * tokens_, tokens_, range.rows(), waiting_.data(),
+                                        tokens_, sums_.panel(task.panel), range.last);
+    args.first = task.first;
+    args.last = task.last;
+    args.accumulate = true;
+    kernel.run(args);
+  });
+  tokens_ = 0;
+}
+
+void Gram::finish(ThreadPool& pool) {
+  if (tokens_ > 0) {
+    // The kernel wants channels side by side.
+    for (int64_t c = 1; c < width(); ++c) {
+      std::memmove(waiting_.data() + c * tokens_, waiting_.data() + c * kTokens,
+                   static_cast<size_t>(tokens_) * sizeof(float));
+    }
+    add_waiting(pool);
+  }
+  waiting_ = {};
+}
+
+bool Gram::is_finite() const {
+  for (int64_t i = 0; i < width(); ++i) {  // |G_ij| <= sqrt(G_ii G_jj)
+    if (!std::isfinite(at(i, i))) return false;
+  }
+  return true;
+}
+
+void Gram::quadratic(int64_t rows, const float* x, std::span<double> out, ThreadPool& pool) const {
+  DUAN_CHECK(waiting_.empty() && static_cast<int64_t>(out.size()) == rows, "{} results of {} rows", out.size(), rows);
+  // Of each panel: twice its products with the columns to the left and with its own, less the latter, which are
+  // symmetric in themselves.
+  const int64_t panels = sums_.panels();
+  std::vector<double> parts(static_cast<size_t>(panels * rows), 0.0);
+  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+  for_tasks(pool, panels, rows * width() * width(), [&](int64_t task) {
+    const int64_t p = panels - 1 - task;  // the largest first
+    const auto range = sums_.range(p);
+    const int64_t size = range.rows();
+    std::vector<float> own(static_cast<size_t>(size * size));
+    std::vector<float> all_products(static_cast<size_t>(rows * size)), own_products(all_products.size());
+    for (int64_t i = 0; i < size; ++i) {
+      std::copy_n(sums_.row(range.first + i) + range.first, size, own.data() + i * size);
+    }
+    kernels::LinearArgs args = multiply(x, width(), rows, sums_.panel(p), range.last, all_products.data(), size);
+    args.last = size;
+    kernel.run(args);
+    args = multiply(x + range.first, width(), rows, own.data(), size, own_products.data(), size);
+    args.last = size;
+    kernel.run(args);
+    for (int64_t r = 0; r < rows; ++r) {
+      double sum = 0;
+      for (int64_t i = 0; i < size; ++i) {
+        const auto at = static_cast<size_t>(r * size + i);
+        sum += static_cast<double>(x[r * width() + range.first + i]) *
+               (2.0 * static_cast<double>(all_products[at]) - static_cast<double>(own_products[at]));
+      }
+      parts[static_cast<size_t>(p * rows + r)] = sum;
+    }
+  });
+  std::fill(out.begin(), out.end(), 0.0);
+  for (int64_t p = 0; p < panels; ++p) {
+    for (int64_t r = 0; r < rows; ++r) out[static_cast<size_t>(r)] += parts[static_cast<size_t>(p * rows + r)];
+  }
+}
+
+}  // namespace duan::quant

@@ -1,0 +1,45 @@
+// What linear layers read, as far as linear layers tell it apart: G = sum of x x^T over tokens x. What a change D of a
+// weight [out, in] does to the layer's outputs is then known without running it: the sum of their squared changes over
+// all those tokens is the trace of D G D^T.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "quant/triangle.h"
+
+namespace duan::quant {
+
+// The same bits for any number of threads and however tokens are cut into calls. Memory: 2 width^2 bytes, and 2 KB for
+// each channel while tokens are added.
+class Gram {
+ public:
+  explicit Gram(int64_t width);
+
+  // x[rows, width], finite. `weights`, a number >= 0 for each token, multiply x x^T; empty: each counts once.
+  void add(int64_t rows, const float* x, ThreadPool& pool, std::span<const float> weights = {});
+  // After the last token, before anything is asked.
+  void finish(ThreadPool& pool);
+
+  int64_t width() const { return sums_.size(); }
+  double count() const { return count_; }  // of tokens, each counted as often as its weight says
+  // G is symmetric: its lower triangle.
+  const Triangle<float>& sums() const { return sums_; }
+  float at(int64_t i, int64_t j) const { return i < j ? sums_.row(j)[i] : sums_.row(i)[j]; }
+  bool is_finite() const;  // false where squares overflowed
+
+  // out[r] = x_r G x_r^T for x[rows, width].
+  void quadratic(int64_t rows, const float* x, std::span<double> out, ThreadPool& pool) const;
+
+ private:
+  void add_waiting(ThreadPool& pool);
+
+  Triangle<float> sums_;
+  std::vector<float> waiting_;  // [width, kTokens]: tokens not in the sums yet, transposed
+  int64_t tokens_ = 0;          // of these
+  double count_ = 0;
+};
+
+}  // namespace duan::quant

@@ -145,7 +145,7 @@ const std::vector<Case> kCases = {
     {"num_local_experts", "8", "\"num_local_experts\": 8"},
     {"use_qk_norm", "true", "\"use_qk_norm\""},
     {"original_max_position_embeddings", "4096", "outside of rope_scaling"},
-    {"quantization_config", R"({"quant_method":"awq","bits":4})", "quant_method \"awq\""},
+    {"quantization_config", R"({"quant_method":"fp8","bits":8})", "quant_method \"fp8\""},
     {"quantization_config", "{}", "quant_method \"\""},
     {"compression_config", R"({"quant_method":"compressed-tensors"})", "older spelling"},
 };

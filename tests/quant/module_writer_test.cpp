@@ -71,7 +71,7 @@ TEST(ModuleWriter, StaticLayersCarryTheScaleOfTheirInputs) {
   const Module module{.name = "m", .weight = "m.weight", .shape = {1, 4}, .dtype = DType::bf16, .linear = 0};
   const Recipe recipe{.method = Method::int8_static};
   ModuleWriter writer(module, recipe, 0.5f);
-  const std::vector<RoundedRow> rows{{{1, -2, 3, -128}, {2.0f}, {0}}};
+  std::vector<RoundedRow> rows{{{1, -2, 3, -128}, {2.0f}, {0}}};
   std::vector<std::byte> codes, scale, input_scale;
   writer.add({0, 1, {}, rows}, [&](std::span<const std::byte> bytes) { codes.assign(bytes.begin(), bytes.end()); });
   writer.write({"m.weight_scale", DType::bf16, {1, 1}},

@@ -255,7 +255,7 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
           "--keep,--ignore", c.keep,
           "Leave matrices whose name this matches as they are; may be repeated. With \"re:\" before it, it must "
           "match from the name's beginning, as in llm-compressor's ignore lists (the vision tower always stays; "
-          "so do, with rtn and awq, the embedding and the head)")
+          "so do, with methods in groups, the embedding and the head)")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command

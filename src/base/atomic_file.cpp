@@ -16,7 +16,8 @@
 namespace duan {
 namespace {
 
-constexpr size_t kMaxWrite = size_t{1} << 30;  // Linux writes at most 2 GiB - 4 KiB at a time
+constexpr size_t kMaxWrite = size_t{1} << 20;  // between two looks at what is still to be sent to the disk
+constexpr uint64_t kWindow = uint64_t{32} << 20;
 
 [[noreturn]] void fail(const std::filesystem::path& target, const char* what, int error) {
   throw Error(fmt::format("{}: {}", what, std::strerror(error)), target.string());
@@ -96,7 +97,31 @@ void AtomicFile::write(std::span<const std::byte> bytes) {
     if (done <= 0) fail(target_, "cannot be written", done < 0 ? errno : EIO);
     written_ += static_cast<uint64_t>(done);
     bytes = bytes.subspan(static_cast<size_t>(done));
+    if (written_ - sent_ >= kWindow) send_window();
   }
+}
+
+// Sends the last window to the disk, waits for the one before and gives its pages back. A checkpoint larger than memory
+// would otherwise push everything else out of the page cache, the model it is made from first; and a commit would wait
+// for gigabytes. Where the host of a virtual machine takes free memory back, new pages are also slow: 6.9 GB took 10 to
+// 26 s without this and 4 s with it.
+void AtomicFile::send_window() {
+#ifdef __linux__
+  const auto sync = [&](uint64_t begin, uint64_t end, unsigned int flags) {
+    while (::sync_file_range(fd_, static_cast<off_t>(begin), static_cast<off_t>(end - begin), flags) != 0) {
+      // A failed write shows here once and no more at fsync. Anything else is a file system without this call.
+      if (errno == EIO || errno == ENOSPC || errno == EDQUOT) fail(target_, "cannot be written to disk", errno);
+      if (errno != EINTR) return;
+    }
+  };
+  sync(sent_, written_, SYNC_FILE_RANGE_WRITE);
+  if (sent_ > on_disk_) {
+    sync(on_disk_, sent_, SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER);
+    ::posix_fadvise(fd_, static_cast<off_t>(on_disk_), static_cast<off_t>(sent_ - on_disk_), POSIX_FADV_DONTNEED);
+  }
+#endif
+  on_disk_ = sent_;
+  sent_ = written_;
 }
 
 void AtomicFile::commit() {

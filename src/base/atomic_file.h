@@ -11,6 +11,7 @@ namespace duan {
 
 // Writes to a hidden sibling ".<name>.partial-<random>" held under flock; commit() makes it durable and renames it over
 // the target. Without commit() the sibling is removed. Siblings left by dead processes are removed on opening.
+// A large file goes to the disk as it is written and does not stay in the page cache.
 // All functions throw Error naming the target and the system's reason.
 class AtomicFile {
  public:
@@ -28,11 +29,12 @@ class AtomicFile {
 
  private:
   void create();
+  void send_window();
   void close_and_remove() noexcept;
 
   std::filesystem::path target_, temporary_;
   int fd_ = -1;
-  uint64_t written_ = 0;
+  uint64_t written_ = 0, sent_ = 0, on_disk_ = 0;  // bytes from the start: on_disk_ <= sent_ <= written_
 };
 
 // The whole content at once.

@@ -63,6 +63,24 @@ TEST(AtomicFile, ReplacesAndLeavesTheOldFileUntilThen) {
   EXPECT_EQ(read_file(target), "new");
 }
 
+TEST(AtomicFile, KeepsEveryByteOfAFileOfManyWindows) {
+  const test::TemporaryDir folder;
+  const fs::path target = folder.path() / "out.bin";
+  constexpr size_t kPiece = (size_t{5} << 20) + 3;  // divides neither a window nor a page
+  constexpr int kPieces = 25;
+  const auto piece = [](int i) { return std::string(kPiece, static_cast<char>('a' + i)); };
+  {
+    AtomicFile file(target);
+    for (int i = 0; i < kPieces; ++i) file.write(piece(i));
+    file.commit();
+  }
+  const std::string content = read_file(target, 256u << 20);
+  ASSERT_EQ(content.size(), kPiece * kPieces);
+  for (int i = 0; i < kPieces; ++i) {
+    EXPECT_TRUE(content.compare(kPiece * static_cast<size_t>(i), kPiece, piece(i)) == 0) << i;
+  }
+}
+
 TEST(AtomicFile, HonoursTheUmask) {
   const test::TemporaryDir folder;
   const mode_t old = ::umask(027);
@@ -85,7 +103,7 @@ TEST(AtomicFile, LeavesNothingHalfWrittenWhenKilled) {
     std::this_thread::sleep_for(std::chrono::microseconds(500 + 137 * round));
     ::kill(child, SIGKILL);
     ::waitpid(child, nullptr, 0);
-    const std::string content = read_file(target);
+    const std::string content = read_file(target, 256u << 20);
     ASSERT_TRUE(content == before || content == after) << content.size();
   }
   write_file_atomically(target, before);

@@ -45,8 +45,8 @@ void store_kv(const KvView& kv, int64_t position, const float* key, const float*
 
 int64_t attention_scratch_floats(int64_t head_dim) {
   const int64_t padded = (head_dim + 15) / 16 * 16;
-  // Per query of a group: output, maximum and sum, and the weights of one block.
-  return kQueryGroup * (padded + 2 + kPositionBlock);
+  // Per query of a group: output, scaled query, the weights of one block and their sums.
+  return kQueryGroup * (2 * padded + kPositionBlock + kTotals);
 }
 
 std::span<const AttentionKernel> attention_kernels() { return kKernels; }

@@ -395,7 +395,7 @@ int main(int argc, char** argv) {
   CLI::App app{"Measures the kernels on the shapes of Qwen3-1.7B beside what the machine can do."};
   app.add_option("--threads", options.threads, "threads")->check(CLI::Range(1, 1024));
   app.add_option("--runs", options.runs, "runs per figure; the best counts")->check(CLI::Range(1, 1000));
-  app.add_option("--only", options.only, "linear | linear_int8 | dequantize | attention | rows");
+  app.add_option("--only", options.only, "machine | linear | linear_int8 | dequantize | attention | rows");
   app.add_flag("--slow", options.slow, "also the portable kernels at 512 rows");
   app.add_flag("--json", options.json, "print JSON");
   CLI11_PARSE(app, argc, argv);

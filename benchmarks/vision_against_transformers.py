@@ -6,8 +6,9 @@
 MODEL is a Qwen3-VL folder with a tokenizer. Needs torch, torchvision and transformers. Each round times a picture of
 random pixels from the file to the rows that the language part receives: the preprocessor and model.visual in bf16 in
 transformers; `duan run --image` (image_seconds of its --json), a few tokens being generated after it. Prints one line
-per round, the medians and their ratio, and duan's peak memory beside the weights and beside what
-`duan inspect --image-size` said.
+per round, the medians and their ratio, the rate of the tower's matrix products beside what the machine's registers reach
+(kernel_bench, before and after each run; the time is that of all, from the file on), and duan's peak memory beside the
+weights and beside what `duan inspect --image-size` said.
 """
 
 import argparse
@@ -39,10 +40,30 @@ def ours(args, file):
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+def matrix_operations(model, patches):
+    """Of the tower: multiplications and additions of its matrix products, attention's included."""
+    vision = json.loads((pathlib.Path(model) / "config.json").read_text())["vision_config"]
+    hidden, inner, merged = vision["hidden_size"], vision["intermediate_size"], vision["spatial_merge_size"] ** 2
+    patch = vision["in_channels"] * vision["temporal_patch_size"] * vision["patch_size"] ** 2
+    layer = 2 * patches * (4 * hidden * hidden + 2 * hidden * inner) + 4 * patches * patches * hidden
+    wide = merged * hidden
+    merger = 2 * patches // merged * (wide * wide + wide * vision["out_hidden_size"])
+    mergers = 1 + len(vision["deepstack_visual_indexes"])
+    return 2 * patches * patch * hidden + vision["depth"] * layer + mergers * merger
+
+
+def peak(args):
+    """Operations per second of multiply-adds on registers: of bf16 pairs where there are such instructions."""
+    command = [args.kernel_bench, "--threads", str(args.threads), "--only", "machine", "--json"]
+    machine = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return machine["bf16_flops"] if machine["bf16_flops"] > 0 and args.compute != "fp32" else machine["fp32_flops"]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL")
     parser.add_argument("--duan", default="build/release/bin/duan")
+    parser.add_argument("--kernel-bench", default="build/release/bin/kernel_bench")
     parser.add_argument("--size", default="1024x1024", help="WIDTHxHEIGHT")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=1)
@@ -62,22 +83,27 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         file = str(pathlib.Path(folder) / "picture.png")
         Image.fromarray(pixels).save(file, compress_level=1)
-        rows, peak, answer = [], 0, {}
+        rows, rates, peaks, resident, answer = [], [], [], 0, {}
         for number in range(args.rounds):
             them = theirs(processor, model.model.visual, file) if not args.alone else float("nan")
+            peaks.append(peak(args))
             answer = ours(args, file)
+            peaks.append(peak(args))
             timings = answer["timings"]
             rows.append((them, timings["image_seconds"]))
-            peak = max(peak, answer["peak_rss_bytes"])
+            rates.append(matrix_operations(args.model, 4 * timings["image_tokens"]) / timings["image_seconds"])
+            resident = max(resident, answer["peak_rss_bytes"])
             print(f"round {number + 1}: image {args.size}, transformers {them:.2f} s, duan {timings['image_seconds']:.2f} s "
                   f"for {timings['image_tokens']} tokens; then prefill {timings['prefill_seconds']:.2f} s, decode "
                   f"{timings['decode_tokens_per_second']:.2f} tok/s", flush=True)
     them, us = (statistics.median(column) for column in zip(*rows))
     print(f"median: duan {us:.2f} s / transformers {them:.2f} s = {us / them:.2f} (torch {torch.__version__}, transformers "
           f"{transformers.__version__}, {args.threads} threads)")
+    rate, limit = statistics.median(rates), statistics.median(peaks)
+    print(f"the tower's matrix products: {rate / 1e9:.0f} GFLOP/s, {100 * rate / limit:.0f} % of {limit / 1e9:.0f} on registers")
     weights, stated = inspected["memory"]["weights"], inspected["memory"]["weights"] + inspected["image"]["peak_bytes"]
-    print(f"peak RSS {peak / 1e9:.3f} GB, weights {weights / 1e9:.3f} GB: {100 * (peak / weights - 1):+.1f} %; duan inspect "
-          f"stated {stated / 1e9:.3f} GB: {100 * (stated / peak - 1):+.1f} %")
+    print(f"peak RSS {resident / 1e9:.3f} GB, weights {weights / 1e9:.3f} GB: {100 * (resident / weights - 1):+.1f} %; duan inspect "
+          f"stated {stated / 1e9:.3f} GB: {100 * (stated / resident - 1):+.1f} %")
 
 
 if __name__ == "__main__":

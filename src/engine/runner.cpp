@@ -335,8 +335,9 @@ void Runner::run_step(const AttentionStep& s) {
       kernels::store_kv(view, first_position + r, floats(s.k, r) + head * n, floats(s.v, r) + head * n);
     }
   };
+  // Head after head, so that keys and values of one are in the cache for all its rows.
   const auto attend = [&](int64_t item, int thread) {
-    const int64_t head = item % s.kv_heads, row = item / s.kv_heads * kAttentionRows;
+    const int64_t head = item / blocks, row = item % blocks * kAttentionRows;
     const int64_t rows = std::min(kAttentionRows, rows_ - row);
     float* q = floats(s.q, row) + head * group * n;
     prepare(s, q, s.heads * n, s.q_norm, row, rows, group);

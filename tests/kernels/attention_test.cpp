@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <vector>
 
 #include "kernels/kernel_support.h"
@@ -155,7 +156,7 @@ TEST_P(AttentionKernels, KeepsSpecialValuesOfLaterPositionsOut) {
   Context context({32, 2, 20, 8}, DType::f32, random, Guard::after);
   const std::vector<float> clean = context.run(kernel());
   // Position 24 is seen by rows 4 and later only.
-  const std::vector<float> key(32, NAN), value(32, INFINITY);
+  const std::vector<float> key(32, std::bit_cast<float>(0x7FFFFFFFu)), value(32, INFINITY);  // a NaN of all ones
   kernels::store_kv(context.kv, 24, key.data(), value.data());
   const std::vector<float> poisoned = context.run(kernel());
   const size_t before = 4 * 2 * 32;

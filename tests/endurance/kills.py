@@ -96,14 +96,13 @@ def check_method(method, arguments, root):
         if process.returncode not in (0, -signal.SIGKILL):
             raise Difference(f"ended with {process.returncode}: {errors}")
         if process.returncode:
-            finished = len(list(unfinished.glob("block-*.json")))
             if killed.exists():
                 stage = "with the output complete"
             elif any(root.glob(".killed.partial-*")):
                 stage = "while writing it"
             else:
-                stage = "before"
-                blocks.add(finished)
+                stage = "computing"
+                blocks.add(len(list(unfinished.glob("block-*.json"))))
             left[stage] += 1
         if killed.exists():
             compare(contents(killed), expected, killed)
@@ -123,8 +122,9 @@ def check_method(method, arguments, root):
         if rest:
             raise Difference(f"left beside the outputs: {rest}")
     stages = ", ".join(f"{count} {stage}" for stage, count in left.items())
-    print(f"ok    {method}: {left.total()} kills ({stages}, those with {min(blocks)} to {max(blocks)} blocks finished); {through + 1} times through, "
-          f"{len(expected)} files equal; a run takes {total:.1f} s", flush=True)
+    finished = f"{min(blocks)} to {max(blocks)} blocks finished before" if blocks else "none before it was written"
+    print(f"ok    {method}: {left.total()} kills ({stages}; {finished}), {through + 1} times through, {len(expected)} files "
+          f"equal; a run takes {total:.1f} s", flush=True)
 
 
 def main():

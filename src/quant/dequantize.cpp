@@ -152,6 +152,18 @@ class Decoding {
                     model_.folder.string(), "choose --dequantize bf16 or f32");
       }
       sink(as_stored(written, dtype_));
+      release(weight, first, count);
+    }
+  }
+
+  // Says that these rows will not be read again.
+  void release(const Weight& weight, int64_t first, int64_t count) const {
+    const auto release_codes = [&](const std::byte* codes, int64_t row_bytes) {
+      model_.checkpoint.release({codes + first * row_bytes, static_cast<size_t>(count * row_bytes)});
+    };
+    if (const auto* w = std::get_if<Int8Channel>(&weight.format)) release_codes(w->codes, weight.columns());
+    if (const auto* w = std::get_if<IntGroup>(&weight.format)) {
+      release_codes(w->codes, (weight.columns() * w->bits + 31) / 32 * 4);
     }
   }
 

@@ -6,7 +6,7 @@ ARGS ?=
 BUILD := build/release
 DUAN := $(BUILD)/bin/duan
 
-.PHONY: help configure build all chat test test-interop asan tsan fuzz format lint check-includes check-isa clean
+.PHONY: help configure build all chat test test-interop test-kills asan tsan fuzz format lint check-includes check-isa clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ tsan:  ## all tests under ThreadSanitizer
 test-interop: build  ## what duan writes, read by ONNX Runtime (GenAI), transformers and compressed-tensors from PyPI
 	@scripts/setup --dev
 	@tests/interop/run $(DUAN) $(WORD)
+
+test-kills: build  ## kills quantization at 50 random moments per method and compares what is left (ARGS=...)
+	@tests/endurance/kills.py --duan $(DUAN) $(ARGS)
 
 fuzz:  ## every fuzz target for a minute
 	@scripts/setup --dev

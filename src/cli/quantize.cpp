@@ -31,9 +31,9 @@ struct QuantizeCommand {
   std::vector<std::string> calibration, keep, include;
   int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
   uint64_t seed = 0;
-  double percentile = 99.999, budget = 0;
+  double percentile = 99.999, budget = 0, image_weight = 1;
   int bits = 4, threads = 0;
-  bool no_smooth = false, asymmetric = false, overwrite = false, restart = false, json = false;
+  bool no_smooth = false, smooth_gqa = false, asymmetric = false, overwrite = false, restart = false, json = false;
   const CLI::App* app = nullptr;
 
   bool given(const char* flag) const { return app->count(flag) > 0; }
@@ -53,7 +53,10 @@ void check_flags(const QuantizeCommand& c) {
        "it belongs to --method int8-static; --weight-observer chooses the range of weights");
   only({"--smooth-alpha", "--no-smooth"}, !in_groups, "it belongs to --method int8-static and int8-dynamic");
   only({"--duo-scaling"}, c.method.starts_with("awq"), "it belongs to --method awq and awq-gptq");
+  only({"--image-token-weight"}, c.method.ends_with("gptq"), "it belongs to --method gptq and awq-gptq");
   only({"--search-tokens"}, c.method == "awq", "it belongs to --method awq");
+  only({"--smooth-gqa"}, c.method.starts_with("awq") || (!in_groups && !c.no_smooth),
+       "it belongs to --method awq, awq-gptq, int8-static and int8-dynamic where they smooth");
   if (c.given("--smooth-alpha") && c.no_smooth) throw Error("has no effect with --no-smooth", "--smooth-alpha");
   if (c.given("--percentile") && c.observer != "percentile") {
     throw Error(fmt::format("has no effect with --observer {}", c.observer), "--percentile");
@@ -63,8 +66,8 @@ void check_flags(const QuantizeCommand& c) {
                 "give 1 or more, or -1 for a whole row");
   }
   if (c.calibration.empty()) {
-    for (const char* flag :
-         {"--samples", "--tokens", "--seed", "--smooth-alpha", "--search-tokens", "--min-pixels", "--max-pixels"}) {
+    for (const char* flag : {"--samples", "--tokens", "--seed", "--smooth-alpha", "--smooth-gqa", "--search-tokens",
+                             "--min-pixels", "--max-pixels"}) {
       if (c.given(flag)) throw Error("has no effect without --calibration", flag);
     }
   }
@@ -98,6 +101,8 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
                                                      : quant::RangeMethod::mse;
   recipe.range.percentile = c.percentile;
   recipe.smooth = !c.no_smooth && recipe.rounds_inputs() && !c.calibration.empty();
+  recipe.smooth_gqa = c.smooth_gqa;
+  recipe.image_weight = c.image_weight;
   if (c.alpha != "auto") {
     char* end = nullptr;
     recipe.alpha = std::strtod(c.alpha.c_str(), &end);
@@ -162,7 +167,7 @@ void run_quantize(const QuantizeCommand& c) {
   if (!c.calibration.empty()) {
     samples = quant::load_calibration({{c.calibration.begin(), c.calibration.end()}, c.samples, c.tokens, c.seed},
                                       model.folder, model.config.vocab_size, &pictures);
-    for (const char* flag : {"--min-pixels", "--max-pixels"}) {
+    for (const char* flag : {"--min-pixels", "--max-pixels", "--image-token-weight"}) {
       if (c.given(flag) && samples->pictures.empty()) throw Error("has no effect: no sample has a picture", flag);
     }
   }
@@ -228,6 +233,9 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "pair of layers by measured error")
       ->capture_default_str();
   command.add_flag("--no-smooth", c.no_smooth, "Leave norms and channels as they are");
+  command.add_flag("--smooth-gqa", c.smooth_gqa,
+                   "Scale channels of values that heads of queries share, too, alike for those heads (int8, awq, "
+                   "awq-gptq)");
   command
       .add_option("--weight-observer", c.weight_observer,
                   "Chooses the range of weights; imatrix: by errors weighted with calibration inputs (default: minmax "
@@ -249,6 +257,12 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       .add_option("--search-tokens", c.search_tokens,
                   "About how many calibration tokens each scaling is tried on (awq); 0: all, as llm-compressor does")
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
+  command
+      .add_option("--image-token-weight", c.image_weight,
+                  "What a token that stands for a part of a picture counts, where one of a text counts 1 (gptq, "
+                  "awq-gptq)")
+      ->check(CLI::Range(1e-6, 1e6))
       ->capture_default_str();
   command
       .add_option(

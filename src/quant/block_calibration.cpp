@@ -29,8 +29,9 @@ class Watch {
     if (with_gram) gram_.emplace(width);
   }
 
-  // Rows [first, first + rows) of all samples together; false if a number is not finite.
-  bool add(int64_t first, int64_t rows, const float* data, ThreadPool& pool) {
+  // Rows [first, first + rows) of all samples together; false if a number is not finite. `weights`: of these rows;
+  // empty: 1 each.
+  bool add(int64_t first, int64_t rows, const float* data, ThreadPool& pool, std::span<const float> weights) {
     for_parts(pool, rows, 1, 4 * rows * width_, [&](int64_t begin, int64_t end, int thread) {
       add_rows(begin, end, data, parts_[static_cast<size_t>(thread)]);
     });
@@ -38,15 +39,18 @@ class Watch {
     // Shared out by channels: each sum goes from the first row to the last.
     for_parts(pool, width_, 16, 2 * rows * width_, [&](int64_t begin, int64_t end, int) {
       for (int64_t r = 0; r < rows; ++r) {
+        const double weight = weights.empty() ? 1 : weights[static_cast<size_t>(r)];
         for (int64_t c = begin; c < end; ++c) {
           const double x = data[r * width_ + c];
-          channel_sum_[static_cast<size_t>(c)] += std::abs(x);
-          square_sum_[static_cast<size_t>(c)] += x * x;
+          channel_sum_[static_cast<size_t>(c)] += weight * std::abs(x);
+          square_sum_[static_cast<size_t>(c)] += weight * (x * x);
         }
       }
     });
-    if (gram_) gram_->add(rows, data, pool);
+    if (gram_) gram_->add(rows, data, pool, weights);
     rows_seen_ += rows;
+    if (weights.empty()) weight_seen_ += static_cast<double>(rows);
+    for (const float weight : weights) weight_seen_ += weight;
     const int64_t kept = (first + row_stride_ - 1) / row_stride_ * row_stride_;
     for (int64_t row = kept; row < first + rows; row += row_stride_) {
       const float* from = data + (row - first) * width_;
@@ -61,10 +65,9 @@ class Watch {
     DUAN_CHECK(rows_seen_ > 0, "{} was not seen", name);
     InputStatistics result{std::move(parts_[0].channel_max), {}, {}, parts_[0].histogram, std::move(rows_)};
     for (size_t c = 0; c < channel_sum_.size(); ++c) {
-      const double mean = channel_sum_[c] / static_cast<double>(rows_seen_);
+      const double mean = channel_sum_[c] / weight_seen_;
       result.channel_mean.push_back(static_cast<float>(divisors_.empty() ? mean : mean / divisors_[c]));
-      const double square = square_sum_[c] / static_cast<double>(rows_seen_),
-                   divisor = divisors_.empty() ? 1 : divisors_[c];
+      const double square = square_sum_[c] / weight_seen_, divisor = divisors_.empty() ? 1 : divisors_[c];
       result.mean_square.push_back(static_cast<float>(square / (divisor * divisor)));
     }
     if (gram_) {
@@ -116,6 +119,7 @@ class Watch {
   std::optional<Gram> gram_;
   std::vector<float> rows_;
   int64_t rows_seen_ = 0;
+  double weight_seen_ = 0;
 };
 
 std::string readers_of(const ir::Graph& graph, ValueId value) {
@@ -153,11 +157,15 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
   }
   DUAN_CHECK(watches.size() == observed.size(), "{} of {} values are in the block", watches.size(), observed.size());
 
+  const std::vector<float> token_weights = run.samples.token_weights(run.image_weight);
   int64_t done = 0;
   size_t sample_number = 0;
   segment.set_probe([&](ValueId value, int64_t, int64_t rows, int64_t, const float* data) {
     const auto watch = watches.find(value);
-    if (watch == watches.end() || watch->second.add(done, rows, data, pool)) return;
+    if (watch == watches.end()) return;
+    const std::span<const float> of_all = token_weights;
+    const auto of_rows = of_all.empty() ? of_all : of_all.subspan(static_cast<size_t>(done), static_cast<size_t>(rows));
+    if (watch->second.add(done, rows, data, pool, of_rows)) return;
     throw Error(fmt::format("its input is not finite in calibration sample {}", sample_number + 1),
                 readers_of(run.graph, value), "a number in the weights before it may be far too large");
   });

@@ -27,11 +27,11 @@ struct HiddenStates {
 // What was seen of one value.
 struct InputStatistics {
   std::vector<float> channel_max;   // [width] largest |x| of each channel
-  std::vector<float> channel_mean;  // [width] mean |x| of each channel
-  std::vector<float> mean_square;   // [width] mean x^2 of each channel
+  std::vector<float> channel_mean;  // [width] mean |x| of each channel, weighted
+  std::vector<float> mean_square;   // [width] mean x^2 of each channel, weighted
   AbsHistogram histogram;           // of all |x|
   std::vector<float> rows;          // [kept rows, width], at most kKeptRows, evenly spread over the samples
-  std::optional<Gram> gram{};       // of the value as it is, if it was asked for
+  std::optional<Gram> gram{};       // of the value as it is, weighted, if it was asked for
 };
 
 inline constexpr int64_t kKeptRows = 512;
@@ -47,6 +47,7 @@ struct BlockRun {
   int threads;                                     // 0: one per processor
   std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
   std::set<std::string> grams{};                   // the observed values whose Gram matrices are wanted
+  double image_weight = 1;                         // of a token that stands for a picture; all others weigh 1
 };
 
 // Runs the block in fp32 over every sample. `out` gets the block's output if it is not null. The same for any number of

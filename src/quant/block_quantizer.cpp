@@ -64,7 +64,7 @@ BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Blo
       samples_(samples),
       threads_(threads > 0 ? threads : cpu_count()),
       pool_(threads_),
-      smoothing_(find_smoothing(model.graph)),
+      smoothing_(find_smoothing(model.graph, recipe.smooth_gqa)),
       scaler_(model, modules, recipe, pool_) {}
 
 void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const Progress& progress) {
@@ -124,7 +124,7 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   HiddenStates out;
   state.inputs = run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
                             [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
-                            values_of_gptq(state.index)},
+                            values_of_gptq(state.index), recipe_.image_weight},
                            hidden, is_last ? nullptr : &out, observed);
 
   if (recipe_.scales_channels()) {
@@ -190,6 +190,7 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
   for (const ir::NodeId id : pair.pair->consumers) {
     state.adjustments[module_of(modules_, id)->weight].column_factors = divisors;
   }
+  const std::vector<float> own = pair.pair->of_producer(divisors);
   const auto divide_vector = [&](ir::WeightId id) {
     const ir::WeightInfo& info = model_.graph.weight(id);
     const SourceMatrix vector(model_.checkpoint, info.name, info.shape);
@@ -197,13 +198,13 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
     stored = {vector.dtype(), std::vector<float>(static_cast<size_t>(vector.columns()))};
     vector.read(0, 1, stored.values.data());
     for (size_t c = 0; c < stored.values.size(); ++c) {
-      stored.values[c] = nearest(vector.dtype(), stored.values[c] / divisors[c]);
+      stored.values[c] = nearest(vector.dtype(), stored.values[c] / own[c]);
     }
   };
   const ir::Op& op = model_.graph.node(pair.pair->producer).op;
   if (const auto* norm = std::get_if<ir::RmsNorm>(&op)) return divide_vector(norm->weight);
   const auto& linear = std::get<ir::Linear>(op);
-  state.adjustments[module_of(modules_, pair.pair->producer)->weight].row_divisors = divisors;
+  state.adjustments[module_of(modules_, pair.pair->producer)->weight].row_divisors = own;
   if (linear.bias) divide_vector(*linear.bias);
 }
 

@@ -294,6 +294,23 @@ int64_t CalibrationSet::image_tokens() const {
   return count;
 }
 
+std::vector<float> CalibrationSet::token_weights(double image) const {
+  if (image == 1 || image_tokens() == 0) return {};
+  std::vector<float> weights;
+  for (size_t s = 0; s < samples.size(); ++s) {
+    const size_t begin = weights.size();
+    weights.resize(begin + samples[s].size(), 1.0f);
+    if (images[s] == nullptr) continue;
+    for (const auto& placed : images[s]->images()) {
+      const size_t first = begin + static_cast<size_t>(placed.first);
+      const size_t last = std::min(first + static_cast<size_t>(placed.features->tokens()), weights.size());
+      std::fill(weights.begin() + static_cast<int64_t>(first), weights.begin() + static_cast<int64_t>(last),
+                static_cast<float>(image));
+    }
+  }
+  return weights;
+}
+
 const engine::SequenceImages* CalibrationSet::images_of(size_t sample) const {
   return images.empty() ? nullptr : images.at(sample).get();
 }

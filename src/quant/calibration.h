@@ -62,6 +62,9 @@ struct CalibrationSet {
   int64_t tokens() const;        // of all samples
   int64_t image_tokens() const;  // those that stand for pictures
   const engine::SequenceImages* images_of(size_t sample) const;
+  // A number for each token, sample after sample: `image` for those that stand for pictures, 1 for all others. Empty if
+  // all would be 1.
+  std::vector<float> token_weights(double image) const;
   // What tells sets apart: of ids, and of pixels and where they stand. 16 hexadecimal digits.
   std::string hash() const;
 };

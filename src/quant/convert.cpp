@@ -8,9 +8,7 @@
 #include <set>
 
 #include "base/error.h"
-#include "base/log.h"
 #include "checkpoint/awq_gptq_weight.h"
-#include "quant/output_folder.h"
 #include "quant/quantized_checkpoint.h"
 
 namespace duan::quant {
@@ -69,9 +67,9 @@ class Numbers {
   std::optional<RepackedWeight> numbers_;
 };
 
-class Conversion {
+class Repacking {
  public:
-  Conversion(const models::Model& model, const checkpoint::QuantizationConfig& config)
+  Repacking(const models::Model& model, const checkpoint::QuantizationConfig& config)
       : model_(model), config_(config), scheme_(config.schemes.at(0)) {
     recipe_.method = Method::rtn;
     recipe_.weights.bits = scheme_.bits;
@@ -90,9 +88,8 @@ class Conversion {
   std::vector<OutputTensor> tensors() const {
     std::vector<OutputTensor> out;
     for (const TensorInfo& info : model_.checkpoint.tensors()) {
-      if (info.name == std::string(kHead) + ".weight" && !is_read(info.name)) {
-        warn("{} is left out: the model's head is its embedding", info.name);
-      } else if (const std::string module = module_of(info.name, kCodes); !module.empty()) {
+      if (is_stray_head(model_, info.name)) continue;
+      if (const std::string module = module_of(info.name, kCodes); !module.empty()) {
         add_module(module, out);
       } else if (!goes_with_codes(info.name)) {
         out.push_back({{info.name, info.dtype, info.shape},
@@ -168,15 +165,7 @@ class Conversion {
       if (const std::string module = module_of(name, part); !module.empty() && has_codes(module)) return true;
     }
     const std::string module = module_of(name, ".bias");
-    return !module.empty() && has_codes(module) && !is_read(name);
-  }
-
-  bool is_read(const std::string& name) const {
-    const auto reads = [&](const ir::Graph& graph) {
-      return std::any_of(graph.weights.begin(), graph.weights.end(),
-                         [&](const ir::WeightInfo& weight) { return weight.name == name; });
-    };
-    return reads(model_.graph) || (model_.vision && reads(*model_.vision));
+    return !module.empty() && has_codes(module) && !is_read(model_, name);
   }
 
   bool has_codes(const std::string& module) const { return is_transposed(model_.checkpoint, module); }
@@ -220,32 +209,16 @@ class Conversion {
 }  // namespace
 
 Json convert(const models::Model& model, const fs::path& output, const ConvertOptions& options,
-             const std::function<void(uint64_t done, uint64_t total)>& progress) {
-  const Conversion conversion(model, convertible(model));
-  check_output(model.folder, output, options.overwrite, kConversionReport);
-  AtomicFolder folder(output, options.overwrite);
-  Json report = conversion.report(output);
-  in_named_folder(folder, [&] {
-    const std::vector<OutputTensor> tensors = conversion.tensors();
-    uint64_t bytes = 0;
-    for (const OutputTensor& tensor : tensors) bytes += bytes_of(tensor.spec);
-    check_room(folder.path(), bytes);
-    std::vector<OutputFile> files =
-        write_shards(folder.path(), tensors, options.max_shard_bytes, [&](uint64_t done) { progress(done, bytes); });
-    const auto write = [&](const std::string& name, std::string_view content) {
-      files.push_back({name, write_whole_file(folder.path() / name, content)});
-    };
-    const std::string config = (model.folder / "config.json").string();
-    write("config.json", with_quantization_config(read_file(config), conversion.config(), config));
-    for_each_companion(model.folder, write);
-    report["bytes"] = {{"source", model.checkpoint.total_bytes()}, {"output", bytes}};
-    report["files"] = Json::array();
-    for (const OutputFile& file : files) report["files"].push_back({{"name", file.name}, {"bytes", file.bytes}});
-    write(kConversionReport, to_text(report, 1) + "\n");
-    conversion.check_written(folder.path());
-  });
-  folder.commit();
-  return report;
+             const ConversionProgress& progress) {
+  const Repacking repacking(model, convertible(model));
+  const auto config = [&] {
+    const std::string source = (model.folder / "config.json").string();
+    return with_quantization_config(read_file(source), repacking.config(), source);
+  };
+  return write_conversion(
+      model, output, options,
+      {[&] { return repacking.tensors(); }, config, [&](const fs::path& folder) { repacking.check_written(folder); }},
+      repacking.report(output), progress);
 }
 
 }  // namespace duan::quant

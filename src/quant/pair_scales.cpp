@@ -56,7 +56,8 @@ bool PairScaler::is_exact(const SmoothingPair& pair) const {
 }
 
 std::vector<float> PairScaler::storable(const SmoothingPair& pair, const std::vector<float>& scales) const {
-  const std::vector<float> exact = is_exact(pair) ? powers_of_two(scales) : scales;
+  const std::vector<float> equal = pair.shared(scales);
+  const std::vector<float> exact = is_exact(pair) ? powers_of_two(equal) : equal;
   const auto* norm = std::get_if<ir::RmsNorm>(&model_.graph.node(pair.producer).op);
   if (norm == nullptr) return exact;
   const ir::WeightInfo& info = model_.graph.weight(norm->weight);

@@ -45,9 +45,9 @@ std::string name_of(const fs::path& folder) {
   return whole.filename().string();
 }
 
-Json refused_json(const ir::Graph& graph) {
+Json refused_json(const ir::Graph& graph, bool share_heads) {
   Json list = Json::array();
-  for (const SmoothingRefusal& refusal : find_smoothing(graph).refused) {
+  for (const SmoothingRefusal& refusal : find_smoothing(graph, share_heads).refused) {
     Json consumers = Json::array();
     for (const ir::NodeId id : refusal.consumers) consumers.push_back(graph.node(id).name);
     list.push_back({{"producer", refusal.producer ? Json(graph.node(*refusal.producer).name) : Json()},
@@ -227,7 +227,7 @@ class Run {
                    {"bytes", {{"source", model_.checkpoint.total_bytes()}, {"output", bytes}}},
                    {"modules", std::move(modules)},
                    {"smoothing", std::move(pairs)},
-                   {"refused", refused_json(model_.graph)}};
+                   {"refused", refused_json(model_.graph, recipe_.smooth_gqa)}};
     if (options_.evaluate) report["evaluation"] = options_.evaluate(folder.path());
     report["files"] = std::move(file_list);
     report["run"] = {{"seconds", std::chrono::duration<double>(Clock::now() - start_).count()},

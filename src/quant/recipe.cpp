@@ -53,10 +53,12 @@ Json to_json(const Recipe& recipe) {
     json["smooth"] = recipe.smooth;
     if (recipe.smooth) json["smooth_alpha"] = recipe.alpha ? Json(*recipe.alpha) : Json("auto");
   }
+  if (recipe.scales_channels()) json["smooth_gqa"] = recipe.smooth_gqa;
   if (recipe.searches_scales()) json["duo_scaling"] = duo_scaling_name(recipe.duo);
   if (recipe.method == Method::awq) json["search_tokens"] = recipe.search_tokens;
   if (recipe.method == Method::awq_gptq) json["search_rows"] = kTrialRows;
   if (recipe.uses_grams()) json["damping"] = kGptqDamping;
+  if (recipe.uses_grams()) json["image_token_weight"] = recipe.image_weight;
   return json;
 }
 

@@ -33,9 +33,13 @@ struct Recipe {
   bool smooth = true;        // int8_static, and int8_dynamic with calibration samples
   // s = max|x|^alpha / max|w|^(1-alpha); unset: per pair, what makes the output error of its consumers least.
   std::optional<double> alpha{};
+  // Where channels are scaled: also those of values that query heads share (GQA), by scales that are equal for them.
+  bool smooth_gqa = false;
   // awq, awq_gptq: candidates; awq: about how many tokens each is tried on; 0: all, as llm-compressor does.
   DuoScaling duo = DuoScaling::on;
   int64_t search_tokens = 512;
+  // gptq, awq_gptq: what a token that stands for a picture counts in G and in the means of inputs, > 0; others count 1.
+  double image_weight = 1;
   // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay
   // as they are, and those that are rounded although the method leaves them (unless it rounds inputs: the embedding and
   // the head).

@@ -16,11 +16,13 @@ using ir::ValueId;
 struct Walk {
   std::optional<NodeId> producer;
   std::string refusal;  // empty: the producer may be divided
+  int64_t sharing = 1, head_dim = 0;
 };
 
 class Finder {
  public:
-  explicit Finder(const ir::Graph& graph) : graph_(graph), readers_(graph.values.size()) {
+  Finder(const ir::Graph& graph, bool share_heads)
+      : graph_(graph), share_heads_(share_heads), readers_(graph.values.size()) {
     for (NodeId id = 0; id < static_cast<NodeId>(graph.nodes.size()); ++id) {
       for (const ValueId input : graph.node(id).inputs) readers_[static_cast<size_t>(input)].push_back(id);
       for (const ir::WeightId weight : ir::weights_of(graph.node(id).op)) weight_readers_[weight].push_back(id);
@@ -40,7 +42,7 @@ class Finder {
         if (const std::string shared = shared_weight(consumer); !shared.empty()) walk.refusal = shared;
       }
       if (walk.refusal.empty()) {
-        found.pairs.push_back({*walk.producer, consumers, value});
+        found.pairs.push_back({*walk.producer, consumers, value, walk.sharing, walk.head_dim});
       } else {
         found.refused.push_back({walk.producer, consumers, value, walk.refusal});
       }
@@ -129,7 +131,10 @@ class Finder {
     const int64_t heads = graph_.value(node.inputs[0]).type.dims[2].extent;
     const int64_t kv_heads = graph_.value(node.inputs[2]).type.dims[2].extent;
     Walk walk = step_back(node.inputs[2], id);
-    if (heads != kv_heads && walk.refusal.empty()) {
+    if (heads != kv_heads && share_heads_) {
+      walk.sharing = heads / kv_heads;
+      walk.head_dim = ir::width(graph_.value(node.output).type) / heads;
+    } else if (heads != kv_heads && walk.refusal.empty()) {
       walk.refusal = fmt::format("{} query heads share {} key/value heads: {} channels would be divided for {} columns",
                                  heads, kv_heads, ir::width(graph_.value(node.inputs[2]).type),
                                  ir::width(graph_.value(node.output).type));
@@ -164,9 +169,17 @@ class Finder {
   Walk back(const ir::Angles&, NodeId id, const ir::Node& node) const { return blocked(id, node, "has no weight"); }
 
   const ir::Graph& graph_;
+  bool share_heads_;
   std::vector<std::vector<NodeId>> readers_;  // by value; a node that reads it twice is there twice
   std::map<ir::WeightId, std::vector<NodeId>> weight_readers_;
 };
+
+// Query head h reads head h / sharing of the values.
+size_t producer_channel(const SmoothingPair& pair, size_t column) {
+  if (pair.sharing == 1) return column;
+  const auto head_dim = static_cast<size_t>(pair.head_dim), sharing = static_cast<size_t>(pair.sharing);
+  return column / head_dim / sharing * head_dim + column % head_dim;
+}
 
 std::string names(const ir::Graph& graph, const std::vector<NodeId>& nodes) {
   std::vector<std::string_view> parts;
@@ -176,7 +189,24 @@ std::string names(const ir::Graph& graph, const std::vector<NodeId>& nodes) {
 
 }  // namespace
 
-Smoothing find_smoothing(const ir::Graph& graph) { return Finder(graph).find(); }
+std::vector<float> SmoothingPair::shared(std::span<const float> scales) const {
+  std::vector<float> equal(scales.begin(), scales.end());
+  if (sharing == 1) return equal;
+  std::vector<double> sums(scales.size() / static_cast<size_t>(sharing));
+  for (size_t c = 0; c < scales.size(); ++c) sums[producer_channel(*this, c)] += scales[c];
+  for (size_t c = 0; c < scales.size(); ++c) {
+    equal[c] = static_cast<float>(sums[producer_channel(*this, c)] / static_cast<double>(sharing));
+  }
+  return equal;
+}
+
+std::vector<float> SmoothingPair::of_producer(std::span<const float> scales) const {
+  std::vector<float> own(scales.size() / static_cast<size_t>(sharing));
+  for (size_t c = 0; c < scales.size(); ++c) own[producer_channel(*this, c)] = scales[c];
+  return own;
+}
+
+Smoothing find_smoothing(const ir::Graph& graph, bool share_heads) { return Finder(graph, share_heads).find(); }
 
 std::string print(const ir::Graph& graph, const Smoothing& smoothing) {
   std::string out;

@@ -86,6 +86,36 @@ TEST(Convert, EveryCommandReadsTheSource) {
   EXPECT_EQ(run_duan({"bench", gptq, "-p", "4", "-n", "2", "-r", "1"}).exit_code, 0);
 }
 
+TEST(Convert, DequantizesToPlainNumbers) {
+  const test::TemporaryDir dir;
+  const std::string int8 = (dir.path() / "int8").string(), out = (dir.path() / "out").string();
+  ASSERT_EQ(run_duan({"quantize", "demo", "-o", int8, "--method", "int8-dynamic"}).exit_code, 0);
+  const auto result = run_duan({"convert", int8, "-o", out, "--dequantize"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("29 layers as plain BF16"), std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("the source rounds inputs of layers to int8, the output does not"), std::string::npos);
+  const std::vector<std::string> question = {"-p", "你好", "-n", "6", "--temp", "0"};
+  const auto answer = [&](const std::string& model) {
+    std::vector<std::string> arguments = {"run", model};
+    arguments.insert(arguments.end(), question.begin(), question.end());
+    return run_duan(arguments).out;
+  };
+  EXPECT_EQ(answer(out), answer(int8));
+  EXPECT_EQ(run_duan({"verify", out, "--for", "transformers"}).exit_code, 0);
+  // A plain model can be quantized again.
+  EXPECT_EQ(run_duan({"quantize", out, "-o", (dir.path() / "again").string(), "--method", "rtn"}).exit_code, 0);
+
+  const auto json = run_duan({"convert", int8, "-o", out, "--dequantize", "f32", "--overwrite", "--json"});
+  ASSERT_EQ(json.exit_code, 0) << json.err;
+  EXPECT_EQ(parse_json(json.out, "stdout").at("dtype"), "F32");
+  const auto unknown = run_duan({"convert", int8, "-o", out, "--dequantize", "q8"});
+  EXPECT_EQ(unknown.exit_code, 2);
+  EXPECT_NE(unknown.err.find("--dequantize"), std::string::npos) << unknown.err;
+  const auto plain = run_duan({"convert", "demo", "-o", out, "--dequantize", "--overwrite"});
+  EXPECT_EQ(plain.exit_code, 1);
+  EXPECT_NE(plain.err.find("there is nothing to decode"), std::string::npos) << plain.err;
+}
+
 TEST(Convert, AFullDiskLeavesNothing) {
   // A limit on the size of files stands for the disk.
   const test::TemporaryDir dir;

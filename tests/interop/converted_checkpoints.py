@@ -2,10 +2,11 @@
 
 The sources are made here: the projections of a model are rounded in torch and packed as AutoAWQ and GPTQ pack them. For
 each: `duan verify --for transformers` is content, transformers sees no missing and no unexpected keys, and its logits in
-fp32 are those of `duan compare` on the source and on the output, up to a relative difference of 2e-3.
+fp32 are those of `duan compare` on the source and on the output, up to a relative difference of 2e-3. So are transformers'
+own on what `duan convert --dequantize f32` makes of the source.
 
-compressed-tensors 0.20 loads checkpoints with zero points only by dequantizing (see quantized_checkpoints.py), in the f16
-of the scales: those weights are the packed ones up to its rounding.
+What the installed versions are known to get wrong is worked around and said in the line of the case (support/loading.py).
+Where transformers multiplies in the f16 of the scales (dequantize=True), weights are the packed ones up to its rounding.
 
 usage: converted_checkpoints.py --duan build/release/bin/duan [--reference DIR] [--only WORD ...]
 Needs torch, transformers, compressed-tensors, safetensors. Exits 1 if anything differs.
@@ -22,10 +23,10 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, CompressedTensorsConfig
 from transformers.utils import logging
 
 from support.cases import SOURCES, Cases, check, parser, run_duan
+from support.loading import dequantizes, load, readable_source
 
 BAR = 2e-3
 AWQ_ORDER = [0, 2, 4, 6, 1, 3, 5, 7]
@@ -91,27 +92,34 @@ def write_source(source, folder, form, group):
     return expected
 
 
+def check_plain(program, root, logits, ids):
+    """The source dequantized by duan, in transformers: the distance of its logits from these."""
+    run_duan(program, "convert", root / "source", "-o", root / "plain", "--dequantize", "f32")
+    model, workarounds = load(root / "plain")
+    check(not workarounds, f"{workarounds}")
+    with torch.no_grad():
+        difference = float((model(ids[None]).logits[0] - logits).norm() / logits.norm())
+    check(difference <= BAR, f"logits of the plain checkpoint differ by {difference:.2g}")
+    return difference
+
+
 def check_form(program, source, form, group, ids):
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
-        expected = write_source(source, root / "source", form, group)
+        expected = write_source(readable_source(source, root / "readable"), root / "source", form, group)
         run_duan(program, "convert", root / "source", "-o", root / "out")
         run_duan(program, "verify", root / "out", "--for", "transformers")
-        sees_images = "vision_config" in json.loads((source / "config.json").read_text())
-        loader = AutoModelForImageTextToText if sees_images else AutoModelForCausalLM
-        extra = {} if form["symmetric"] else {"quantization_config": CompressedTensorsConfig(dequantize=True)}
-        model, info = loader.from_pretrained(root / "out", dtype=torch.float32, output_loading_info=True, **extra)
-        for what in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-            check(not info[what], f"{what}: {sorted(info[what])[:5]}")
-        if not form["symmetric"]:
-            for module, values in expected.items():
-                difference = (model.get_submodule(module).weight - values).abs().max() / values.abs().max()
-                check(difference <= 2**-11, f"weights of {module} differ by {difference:.2g}")
-        else:
+        model, workarounds = load(root / "out")
+        if not dequantizes(workarounds):
             marked = {name for name, module in model.named_modules() if hasattr(module, "quantization_scheme")}
             check(marked == set(expected), f"transformers quantizes {sorted(marked ^ set(expected))[:5]}")
         with torch.no_grad():
             logits = model(ids[None]).logits[0].float()
+        for module, values in expected.items():
+            weight = getattr(model.get_submodule(module), "weight", None)
+            if weight is not None:
+                difference = (weight - values).abs().max() / values.abs().max()
+                check(difference <= 2**-11, f"weights of {module} differ by {difference:.2g}")
         save_file({"input_ids": ids, "logits": logits.contiguous()}, root / "golden.safetensors")
         worst = 0
         for folder in ("source", "out"):
@@ -120,7 +128,8 @@ def check_form(program, source, form, group, ids):
             difference = compared["cases"][0]["rel_l2"] if "cases" in compared else compared["rel_l2"]
             check(difference <= BAR, f"logits of {folder} differ by {difference:.2g}")
             worst = max(worst, difference)
-        return f"logits within {worst:.2g} (bar {BAR:.2g})"
+        worst = max(worst, check_plain(program, root, logits, ids))
+        return "; ".join([f"logits within {worst:.2g} (bar {BAR:.2g})", *workarounds])
 
 
 def main():

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.h"
@@ -186,6 +187,70 @@ TEST(BlockCalibration, MakesTheGramMatricesThatAreWanted) {
       EXPECT_NEAR(statistics.gram->at(c, c) / statistics.gram->count(), square, 1e-5 * square) << c;
     }
   }
+}
+
+TEST(BlockCalibration, TokensOfPicturesWeighWhatTheyAreGiven) {
+  const models::Model model = models::Model::open(test::data_dir() / "vl/qwen3-vl");
+  const int64_t pad = model.config.image_tokens->image;
+  const CalibrationSet set = test::samples_with_pictures(pad);
+  test::MadeUpPictures reader;
+  reader.width = model.config.hidden_size;
+  reader.levels = model.config.vision->deepstack_visual_indexes.size();
+  const std::vector<Block> blocks = find_blocks(model.graph);
+  PictureRows rows(model.graph, blocks, &set, &reader);
+  rows.prepare(0, {});
+  // What the first layer's projections read, by the interpreter.
+  const ir::Graph graph = ir::subgraph(model.graph, blocks[1].first, blocks[1].last);
+  std::string name;
+  for (const ir::Node& node : graph.nodes) {
+    if (name.empty() && std::holds_alternative<ir::Linear>(node.op)) name = graph.value(node.inputs[0]).name;
+  }
+  std::vector<float> read;
+  engine::Options options;
+  options.context = 64;
+  const auto engine = engine::make_reference(model.graph, model.checkpoint, options);
+  engine->set_probe([&](ir::ValueId value, int64_t, int64_t count, int64_t width, const float* data) {
+    if (model.graph.value(value).name == name) read.insert(read.end(), data, data + count * width);
+  });
+  std::vector<double> weight_of;
+  for (size_t s = 0; s < set.samples.size(); ++s) {
+    engine->truncate(0);
+    engine->set_images(set.images.at(s));
+    engine->forward(set.samples[s]);
+    for (const int64_t id : set.samples[s]) weight_of.push_back(id == pad ? 0.25 : 1);
+  }
+  ASSERT_LT(*std::min_element(weight_of.begin(), weight_of.end()), 1);
+  ASSERT_EQ(*std::max_element(weight_of.begin(), weight_of.end()), 1);
+
+  const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+  HiddenStates hidden;
+  run_block({ir::subgraph(model.graph, blocks[0].first, blocks[0].last), weights, set, 1}, {}, &hidden, {});
+  const auto seen = run_block({graph, weights, set, 2, {}, {name}, 0.25}, hidden, nullptr, {{name, {}}}).at(name);
+  const auto plain = run_block({graph, weights, set, 2, {}, {name}}, hidden, nullptr, {{name, {}}}).at(name);
+  const size_t width = seen.channel_mean.size();
+  double total = 0;
+  for (const double weight : weight_of) total += weight;
+  EXPECT_DOUBLE_EQ(seen.gram->count(), total);
+  EXPECT_DOUBLE_EQ(plain.gram->count(), static_cast<double>(weight_of.size()));
+  double difference = 0;
+  for (size_t i = 0; i < width; ++i) {
+    double mean = 0;
+    for (size_t t = 0; t < weight_of.size(); ++t) mean += weight_of[t] * std::abs(read[t * width + i]) / total;
+    EXPECT_NEAR(seen.channel_mean[i], mean, 1e-5 * mean);
+    for (size_t j = 0; j <= i; ++j) {
+      double sum = 0, size = 0;
+      for (size_t t = 0; t < weight_of.size(); ++t) {
+        const double product = weight_of[t] * static_cast<double>(read[t * width + i]) * read[t * width + j];
+        sum += product;
+        size += std::abs(product);
+      }
+      const auto a = static_cast<int64_t>(i), b = static_cast<int64_t>(j);
+      EXPECT_NEAR(seen.gram->at(a, b), sum, 1e-5 * size + 1e-9) << i << " " << j;
+      difference = std::max(difference, std::abs(static_cast<double>(plain.gram->at(a, b)) - sum) / (size + 1e-9));
+    }
+  }
+  EXPECT_GT(difference, 0.01);  // the weights were felt
+  EXPECT_EQ(seen.channel_max, plain.channel_max);
 }
 
 TEST(BlockCalibration, NamesTheLayersWhoseInputIsNotFinite) {

@@ -49,6 +49,29 @@ std::vector<fs::path> models_to_try() {
           test::source_dir() / "models/demo"};
 }
 
+TEST(Quantize, ValuesThatHeadsShareAreSmoothedOnRequest) {
+  for (const char* name : {"qwen2", "qwen3-tied"}) {  // with a bias, and without
+    SCOPED_TRACE(name);
+    const models::Model model = models::Model::open(test::data_dir() / "models" / name);
+    const CalibrationSet samples = test::some_samples(model.config.vocab_size, 5, 40);
+    double plain = 0;
+    for (const bool smooth_gqa : {false, true}) {
+      const test::TemporaryDir dir;
+      QuantizeOptions options = options_for(Method::int8_dynamic);
+      options.recipe.alpha = 0.5;
+      options.recipe.smooth_gqa = smooth_gqa;
+      const Json report = quantize(model, &samples, dir.path() / "out", options);
+      const auto has_pair = [&](const Json& pair) {
+        return pair.at("consumers").at(0).get<std::string>().ends_with("o_proj") && pair.contains("scales");
+      };
+      EXPECT_EQ(std::any_of(report.at("smoothing").begin(), report.at("smoothing").end(), has_pair), smooth_gqa);
+      const double found = divergence(model, models::Model::open(dir.path() / "out"));
+      if (!smooth_gqa) plain = found;
+      EXPECT_LT(found, 1.5 * plain) << "smoothing changed what is computed";
+    }
+  }
+}
+
 TEST(Quantize, EveryMethodWritesWhatOurEnginesRunCloseToTheSource) {
   for (const auto& folder : models_to_try()) {
     const models::Model model = models::Model::open(folder);

@@ -2,9 +2,17 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+#include <map>
+#include <random>
+
+#include "engine/inputs.h"
 #include "ir/builder.h"
+#include "ir/subgraph.h"
 #include "models/model.h"
 #include "models/registry.h"
+#include "quant/awq.h"
+#include "quant/modules.h"
 #include "support/models.h"
 
 namespace duan::quant {
@@ -46,6 +54,73 @@ TEST(Smoothing, PairsValuesWithOutputsWhereEveryHeadHasItsOwn) {
   EXPECT_NE(found.find("\nmodel.layers.0.self_attn.v_proj -> model.layers.0.self_attn.o_proj\n"), std::string::npos);
   EXPECT_NE(found.find("\nmodel.norm -> lm_head\n"), std::string::npos);
   EXPECT_EQ(found.find("not "), std::string::npos) << found;
+}
+
+TEST(Smoothing, PairsSharedValuesWithOutputsOnRequest) {
+  const Graph graph = models::build_graph(config_of("qwen3-tied"));
+  const Smoothing smoothing = find_smoothing(graph, true);
+  EXPECT_NE(print(graph, smoothing).find("\nmodel.layers.0.self_attn.v_proj -> model.layers.0.self_attn.o_proj\n"),
+            std::string::npos);
+  ASSERT_EQ(smoothing.pairs.size(), 4u);
+  // 4 query heads of 32 numbers read 2 heads of values.
+  const SmoothingPair& pair = smoothing.pairs[1];
+  EXPECT_EQ(pair.sharing, 2);
+  EXPECT_EQ(pair.head_dim, 32);
+  EXPECT_EQ(smoothing.pairs[0].sharing, 1);
+  std::vector<float> scales(128);
+  for (size_t c = 0; c < scales.size(); ++c) scales[c] = static_cast<float>(c);
+  const std::vector<float> shared = pair.shared(scales), own = pair.of_producer(shared);
+  ASSERT_EQ(own.size(), 64u);
+  EXPECT_EQ(shared[0], 16);  // of heads 0 and 1
+  EXPECT_EQ(shared[32], 16);
+  EXPECT_EQ(shared[64 + 5], 64 + 16 + 5);  // of heads 2 and 3
+  EXPECT_EQ(shared[96 + 5], 64 + 16 + 5);
+  EXPECT_EQ(own[0], 16);
+  EXPECT_EQ(own[32 + 5], 64 + 16 + 5);
+}
+
+TEST(Smoothing, ScalesThatHeadsShareCancel) {
+  const models::Model model = models::Model::open(test::data_dir() / "models" / "qwen3-tied");
+  const Block block = find_blocks(model.graph).at(1);
+  const Graph attention = ir::subgraph(model.graph, block.first, block.last);
+  const Smoothing smoothing = find_smoothing(model.graph, true);
+  const auto pair =
+      std::find_if(smoothing.pairs.begin(), smoothing.pairs.end(), [](const auto& p) { return p.sharing > 1; });
+  ASSERT_NE(pair, smoothing.pairs.end());
+  const auto weight_of = [&](ir::NodeId id) {
+    return model.graph.weight(std::get<ir::Linear>(model.graph.node(id).op).weight).name;
+  };
+  const std::string v = weight_of(pair->producer), o = weight_of(pair->consumers.front());
+
+  std::mt19937 random(3);
+  Sequences rows{64, std::vector<float>(12 * 64), {12}};
+  for (float& value : rows.values) value = std::normal_distribution<float>()(random);
+  const engine::WeightSource weights = engine::weights_of(model.checkpoint);
+  const auto run = [&](const std::vector<float>& scales) {
+    std::map<std::string, std::vector<float>> scaled;
+    const engine::WeightSource source = [&](const std::string& name, const Shape& shape) {
+      if (scales.empty() || (name != v && name != o)) return weights(name, shape);
+      const Adjustment adjustment = name == v ? Adjustment{pair->of_producer(scales), {}} : Adjustment{{}, scales};
+      const SourceMatrix matrix(model.checkpoint, name, shape);
+      std::vector<float>& values = scaled[name];
+      values.resize(static_cast<size_t>(shape[0] * shape[1]));
+      matrix.read(0, shape[0], adjustment, values.data());
+      return Weight{name, shape, Dense{DType::f32, reinterpret_cast<const std::byte*>(values.data())}};
+    };
+    return run_sequences(attention, source, rows, 1).values;
+  };
+  std::vector<float> scales(128);
+  for (float& scale : scales) scale = std::exp(std::normal_distribution<float>()(random));
+  const std::vector<float> expected = run({}), found = run(pair->shared(scales)), wrong = run(scales);
+  float most = 0, difference = 0, unshared = 0;
+  for (size_t i = 0; i < expected.size(); ++i) {
+    most = std::max(most, std::abs(expected[i]));
+    difference = std::max(difference, std::abs(found[i] - expected[i]));
+    unshared = std::max(unshared, std::abs(wrong[i] - expected[i]));
+  }
+  EXPECT_LE(difference, 1e-5f * most);
+  EXPECT_GT(difference, 0);
+  EXPECT_GT(unshared, 1e-3f * most);  // what the heads share is what makes them cancel
 }
 
 TEST(Smoothing, BiasesDoNotStandInTheWay) {

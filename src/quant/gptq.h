@@ -6,6 +6,9 @@
 //   q_j = Q(w_j + sum over i < j of (w_i - q_i) R_ij / R_jj)
 // makes the j-th term of that sum least, given the columns before. These are GPTQ's numbers (it subtracts
 // error / U_ii * U_ij from the columns to come, U^T U = H^-1, and U = R^-1) without an inverse: a third of the work.
+//
+// Where the output of the row lacks d beforehand (carried_error.h), it is |(w - q) R + b R^-T|^2 less a constant that
+// is to be made least, b being the mean of d x^T: the j-th column of b R^-T, divided by R_jj, is added to the above.
 #pragma once
 
 #include <cstdint>
@@ -31,20 +34,23 @@ class Gptq {
   // naming `readers` if inputs are too large or too small for their squares.
   Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool);
 
-  // The mean square, over all tokens, of what rounding changes in the output of a row.
+  // The mean square, over all tokens, of what rounding changes in the output of a row, or of what it leaves of d where
+  // a row is given some, without that part of d which no weights could make up for.
   struct Loss {
     double before = 0;  // of the codes that were given
     double after = 0;
   };
 
   // Chooses the codes of weight rows[count, width] anew; rounded[count] holds scales and zero points, which stay, and
-  // the codes of rounding to nearest. losses[count]. The same bits for any number of threads.
+  // the codes of rounding to nearest. losses[count]. lacking[count, width]: b of each row; empty: 0. The same bits for
+  // any number of threads.
   void round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
-             std::span<Loss> losses, ThreadPool& pool) const;
+             std::span<Loss> losses, ThreadPool& pool, std::span<const float> lacking = {}) const;
 
  private:
   struct Chunk;
   void round_chunk(const Chunk& chunk) const;
+  std::vector<float> made_up_for(const Chunk& chunk) const;
 
   std::vector<int64_t> order_;   // column taken at each step
   std::vector<double> pivots_;   // R_jj, by step

@@ -1,5 +1,6 @@
 #include "quant/recipe.h"
 
+#include "quant/carried_error.h"
 #include "quant/gptq.h"
 #include "quant/gram_trial.h"
 
@@ -56,7 +57,10 @@ Json to_json(const Recipe& recipe) {
   if (recipe.searches_scales()) json["duo_scaling"] = duo_scaling_name(recipe.duo);
   if (recipe.method == Method::awq) json["search_tokens"] = recipe.search_tokens;
   if (recipe.method == Method::awq_gptq) json["search_rows"] = kTrialRows;
-  if (recipe.uses_grams()) json["damping"] = kGptqDamping;
+  if (recipe.uses_grams()) {
+    json["damping"] = kGptqDamping;
+    json["carried_part"] = kCarriedPart;
+  }
   return json;
 }
 

@@ -48,8 +48,8 @@ struct BlockQuantizer::State {
   };
   std::map<std::string, Vector> vectors{};
   std::vector<Pair> pairs{};
-  std::map<std::string, std::vector<float>> carried{};  // by value
-  std::map<std::string, std::vector<float>> became{};   // weights of rounded layers, in place of the source's
+  std::map<std::string, CarriedError> carried{};       // by value
+  std::map<std::string, std::vector<float>> became{};  // weights of rounded layers, in place of the source's
 
   // Weights as far as they are rounded.
   engine::WeightSource weights(const checkpoint::Checkpoint& checkpoint) const {
@@ -242,7 +242,7 @@ struct BlockQuantizer::Inputs {
   std::string value;
   std::function<void()> measure{};  // what rounding has changed so far in the value, into State::carried
   std::string readers{};
-  std::vector<float> lacking{};  // of carried_error.h
+  CarriedError lacking{};
   std::optional<Gptq> gptq{};
 };
 
@@ -308,7 +308,7 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
 
 // Of each row of the piece, in its units, what its output lacks times what it reads (Gptq::round).
 std::vector<float> BlockQuantizer::lacking(const Job& job, const RoundedRows& piece) {
-  const std::vector<float>& mean = job.inputs->lacking;
+  const std::vector<float>& mean = job.inputs->lacking.mean;
   if (mean.empty()) return {};
   const int64_t columns = job.module.shape[1];
   std::vector<float> result(static_cast<size_t>(piece.count * columns));
@@ -339,10 +339,22 @@ std::vector<float> BlockQuantizer::lacking(const Job& job, const RoundedRows& pi
     const float divisor = row_divisors.empty() ? 1 : row_divisors[static_cast<size_t>(piece.first + n)];
     for (int64_t c = 0; c < columns; ++c) {
       const float factor = column_factors.empty() ? 1 : column_factors[static_cast<size_t>(c)];
-      result[static_cast<size_t>(n * columns + c)] *= kCarriedPart / (divisor * factor);
+      result[static_cast<size_t>(n * columns + c)] *= 1 / (divisor * factor);
     }
   }
   return result;
+}
+
+std::vector<double> BlockQuantizer::lacking_squares(const Job& job, const RoundedRows& piece) const {
+  const std::vector<double>& all = job.inputs->lacking.squares;
+  if (all.empty()) return {};
+  std::vector<double> squares(all.begin() + piece.first, all.begin() + piece.first + piece.count);
+  const std::vector<float>& divisors = job.adjustment.row_divisors;
+  for (size_t n = 0; n < squares.size() && !divisors.empty(); ++n) {
+    const double divisor = divisors[static_cast<size_t>(piece.first) + n];
+    squares[n] /= divisor * divisor;
+  }
+  return squares;
 }
 
 // Writes the codes; what came of it, for the report.
@@ -365,7 +377,9 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
     if (job.inputs) {
       losses.resize(piece.rows.size());
-      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_, lacking(job, piece));
+      const std::vector<float> products = lacking(job, piece);
+      const std::vector<double> squares = lacking_squares(job, piece);
+      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_, {products, squares});
       for (size_t n = 0; n < losses.size(); ++n) {
         // In units of the source: what was divided counts as much as before.
         const std::vector<float>& divisors = job.adjustment.row_divisors;

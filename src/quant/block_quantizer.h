@@ -52,6 +52,7 @@ class BlockQuantizer {
   Json round(State& state, Job& job, const checkpoint::ByteSink& sink,
              const std::function<void(int64_t elements)>& done);
   std::vector<float> lacking(const Job& job, const RoundedRows& piece);
+  std::vector<double> lacking_squares(const Job& job, const RoundedRows& piece) const;
   const std::string& value_read_by(const Module& module) const;  // a linear layer
   bool is_for_gptq(const Module& module) const;
   std::set<std::string> values_of_gptq(size_t block) const;  // those that such modules read

@@ -102,8 +102,8 @@ std::vector<float> MeanProduct::take(ThreadPool& pool) {
   return std::move(sums_);
 }
 
-std::vector<float> carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
-                                    const HiddenStates& rounded, ThreadPool& pool) {
+CarriedError carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
+                              const HiddenStates& rounded, ThreadPool& pool) {
   const ir::Graph graph = ir::up_to(run.graph, value_named(run.graph, value));
   engine::Segment segment(graph, run.weights, options_for(run));
   const int64_t width = segment.width();
@@ -122,16 +122,17 @@ std::vector<float> carried_by_input(const CarriedRun& run, const std::string& va
     done += static_cast<int64_t>(rows);
     if (run.progress) run.progress(done);
   }
-  return product.take(pool);
+  return {product.take(pool)};
 }
 
-std::vector<float> carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
-                                     const HiddenStates& rounded, ThreadPool& pool) {
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               const HiddenStates& rounded, ThreadPool& pool) {
   DUAN_CHECK(ends_with_reader(run.graph, value), "the block does not end with what reads {}", value);
   const ir::ValueId read = value_named(run.graph, value);
   engine::Segment segment(run.graph, run.weights, options_for(run));
   const int64_t width = ir::width(run.graph.value(read).type);
   MeanProduct product(segment.width(), width);
+  std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
   std::vector<float> x, lacking;
   segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {
     if (id == read) x.insert(x.end(), data, data + rows * width);
@@ -147,10 +148,14 @@ std::vector<float> carried_to_output(const CarriedRun& run, const std::string& v
     const float* expected = source_out.values.data() + done * source_out.width;
     for (size_t i = 0; i < lacking.size(); ++i) lacking[i] = expected[i] - lacking[i];
     product.add(static_cast<int64_t>(rows), lacking.data(), x.data(), pool);
+    for (size_t i = 0; i < lacking.size(); ++i) {
+      squares[i % squares.size()] += static_cast<double>(lacking[i]) * lacking[i];
+    }
     done += static_cast<int64_t>(rows);
     if (run.progress) run.progress(done);
   }
-  return product.take(pool);
+  for (double& square : squares) square /= static_cast<double>(done);
+  return {product.take(pool), std::move(squares)};
 }
 
 bool ends_with_reader(const ir::Graph& graph, const std::string& value) {

@@ -13,10 +13,6 @@
 
 namespace duan::quant {
 
-// How much of that is asked of the weights. It is known from calibration tokens alone, and what they have in common by
-// chance would be learnt, too: all of it is worse than none where there are five tokens for a column.
-inline constexpr float kCarriedPart = 0.5f;
-
 // The mean over tokens of a b^T. The same bits for any number of threads and however tokens are cut into calls. Memory:
 // 4 * rows * columns bytes, and 2 KB for each row and column while tokens are added.
 class MeanProduct {
@@ -37,6 +33,11 @@ class MeanProduct {
   std::vector<float> sums_;   // [rows, columns]
 };
 
+struct CarriedError {
+  std::vector<float> mean;        // [outputs, width]: of d x^T, or [width, width]: of x (x' - x)^T
+  std::vector<double> squares{};  // [outputs]: mean of d^2; empty with the latter
+};
+
 struct CarriedRun {
   const ir::Graph& graph;               // of the block, which reads hidden states
   const engine::WeightSource& weights;  // of layers that are rounded already: as they are now
@@ -45,16 +46,15 @@ struct CarriedRun {
   std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
 };
 
-// For layers that read `value`, which no linear layer of the block stands before: the mean of x (x' - x)^T,
-// [width, width], x' being what the source reads. The d of a weight w is w (x' - x).
-std::vector<float> carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
-                                    const HiddenStates& rounded, ThreadPool& pool);
+// For layers that read `value`, which no linear layer of the block stands before: x' being what the source reads, the d
+// of a weight w is w (x' - x).
+CarriedError carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
+                              const HiddenStates& rounded, ThreadPool& pool);
 
 // For the only layer that reads `value`, if the block ends by adding its output to the residual stream
-// (ends_with_reader): the mean of d x^T, [width of the block's output, width]. d is what the block's output lacks, all
-// that blocks before it have left included.
-std::vector<float> carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
-                                     const HiddenStates& rounded, ThreadPool& pool);
+// (ends_with_reader): d is what the block's output lacks, all that blocks before it have left included.
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               const HiddenStates& rounded, ThreadPool& pool);
 
 bool ends_with_reader(const ir::Graph& graph, const std::string& value);
 bool follows_linear(const ir::Graph& graph, const std::string& value);

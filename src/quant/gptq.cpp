@@ -37,7 +37,7 @@ Triangle<double> reversed_hessian(Gram gram, std::span<const float> divisors, co
 }  // namespace
 
 Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool)
-    : order_(static_cast<size_t>(gram.width())), ratios_(gram.width()) {
+    : tokens_(gram.count()), order_(static_cast<size_t>(gram.width())), ratios_(gram.width()) {
   const int64_t size = gram.width();
   DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == size, "{} divisors for {} channels",
              divisors.size(), size);
@@ -84,21 +84,29 @@ struct Gptq::Chunk {
   const WeightRounding& rounding;
   std::span<RoundedRow> rounded;  // at most kRows
   Loss* losses;                   // of each row
-  const float* lacking;           // [rounded.size(), width], or nullptr
+  Lacking lacking;                // of them
 };
 
 void Gptq::round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
-                 std::span<Loss> losses, ThreadPool& pool, std::span<const float> lacking) const {
+                 std::span<Loss> losses, ThreadPool& pool, const Lacking& lacking) const {
   DUAN_CHECK(rows.size() == rounded.size() * order_.size() && losses.size() == rounded.size(),
              "{} numbers and {} losses of {} rows of {}", rows.size(), losses.size(), rounded.size(), order_.size());
-  DUAN_CHECK(lacking.empty() || lacking.size() == rows.size(), "{} numbers lack of {}", lacking.size(), rows.size());
+  const auto& [products, squares] = lacking;
+  DUAN_CHECK(
+      (products.empty() || products.size() == rows.size()) && (squares.empty() || squares.size() == rounded.size()),
+      "{} numbers of {} lack, {} squares of {}", products.size(), rows.size(), squares.size(), rounded.size());
   DUAN_CHECK(!rounding.narrow, "GPTQ in a narrow dtype");
   const auto width = static_cast<int64_t>(order_.size()), count = static_cast<int64_t>(rounded.size());
   for_tasks(pool, (count + kRows - 1) / kRows, count * width * width, [&](int64_t task) {
     const auto first = static_cast<size_t>(task) * kRows;
-    round_chunk({rows.data() + first * order_.size(), rounding,
-                 rounded.subspan(first, std::min<size_t>(kRows, rounded.size() - first)), losses.data() + first,
-                 lacking.empty() ? nullptr : lacking.data() + first * order_.size()});
+    const size_t chunk_rows = std::min<size_t>(kRows, rounded.size() - first);
+    Chunk chunk{
+        rows.data() + first * order_.size(), rounding, rounded.subspan(first, chunk_rows), losses.data() + first, {}};
+    if (!products.empty()) {
+      chunk.lacking.products = products.subspan(first * order_.size(), chunk_rows * order_.size());
+    }
+    if (!squares.empty()) chunk.lacking.squares = squares.subspan(first, chunk_rows);
+    round_chunk(chunk);
   });
 }
 
@@ -109,7 +117,7 @@ std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
   std::vector<float> left(count * width), result(count * width), panel, own(count * kPanel);
   for (size_t n = 0; n < count; ++n) {
     for (size_t j = 0; j < width; ++j) {
-      left[n * width + j] = chunk.lacking[n * width + static_cast<size_t>(order_[j])];
+      left[n * width + j] = chunk.lacking.products[n * width + static_cast<size_t>(order_[j])];
     }
   }
   const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
@@ -144,6 +152,22 @@ std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
                 .k = static_cast<int64_t>(size),
                 .accumulate = true});
   }
+  for (size_t n = 0; n < count; ++n) {
+    double part = kCarriedPart;
+    if (!chunk.lacking.squares.empty()) {
+      // Of what b explains of the squares, as much is chance as columns explain of the rest (James and Stein).
+      double explained = 0;
+      for (size_t j = 0; j < width; ++j) {
+        const double column = static_cast<double>(result[n * width + j]) * pivots_[j];
+        explained += column * column;
+      }
+      const double rest = std::max(chunk.lacking.squares[n] - explained, 0.0);
+      const double free = tokens_ - static_cast<double>(width);
+      const double chance = free > 0 ? rest * static_cast<double>(width) / free : explained;
+      part = explained > 0 ? std::clamp(1 - chance / explained, 0.0, kCarriedPart) : 0;
+    }
+    for (size_t j = 0; j < width; ++j) result[n * width + j] *= static_cast<float>(part);
+  }
   return result;
 }
 
@@ -175,7 +199,7 @@ void Gptq::round_chunk(const Chunk& chunk) const {
     }
   }
 
-  const std::vector<float> made_up = chunk.lacking == nullptr ? std::vector<float>() : made_up_for(chunk);
+  const std::vector<float> made_up = chunk.lacking.products.empty() ? std::vector<float>() : made_up_for(chunk);
   std::vector<float> products(2 * count * kPanel);                           // errors times ratios
   std::vector<float> weights(kPanel * kRows, 0.0f), wanted(kPanel * kRows);  // of a panel, [step][row]
   std::vector<double> before(count, 0.0), after(kRows, 0.0);

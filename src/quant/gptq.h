@@ -26,6 +26,10 @@ namespace duan::quant {
 // Of the mean of H's diagonal, added to all of it.
 inline constexpr double kGptqDamping = 0.01;
 
+// How much of d is asked of the weights at most. It is known from calibration tokens alone, and what those have in
+// common by chance would be learnt, too: with five tokens for a column, all of it is worse than none.
+inline constexpr double kCarriedPart = 0.5;
+
 // What all layers that read one value share. Memory: 2 width^2 bytes, 6 width^2 while it is made.
 class Gptq {
  public:
@@ -41,17 +45,27 @@ class Gptq {
     double after = 0;
   };
 
+  struct Lacking {
+    std::span<const float> products{};  // [count, width]: b of each row; empty: 0
+    // [count]: the mean of d^2, for making less of b where no more of it is explained than by chance; empty: unknown.
+    std::span<const double> squares{};
+  };
+
   // Chooses the codes of weight rows[count, width] anew; rounded[count] holds scales and zero points, which stay, and
-  // the codes of rounding to nearest. losses[count]. lacking[count, width]: b of each row; empty: 0. The same bits for
-  // any number of threads.
+  // the codes of rounding to nearest. losses[count]. The same bits for any number of threads.
   void round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
-             std::span<Loss> losses, ThreadPool& pool, std::span<const float> lacking = {}) const;
+             std::span<Loss> losses, ThreadPool& pool, const Lacking& lacking) const;
+  void round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
+             std::span<Loss> losses, ThreadPool& pool) const {
+    round(rows, rounding, rounded, losses, pool, {});
+  }
 
  private:
   struct Chunk;
   void round_chunk(const Chunk& chunk) const;
   std::vector<float> made_up_for(const Chunk& chunk) const;
 
+  double tokens_ = 0;
   std::vector<int64_t> order_;   // column taken at each step
   std::vector<double> pivots_;   // R_jj, by step
   std::vector<double> damping_;  // what was added to H_jj, by step

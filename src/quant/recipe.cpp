@@ -1,6 +1,5 @@
 #include "quant/recipe.h"
 
-#include "quant/carried_error.h"
 #include "quant/gptq.h"
 #include "quant/gram_trial.h"
 

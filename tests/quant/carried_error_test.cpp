@@ -101,13 +101,17 @@ TEST(CarriedError, IsWhatInputsAndOutputsLack) {
         for (size_t i = 0; i < out.values.size(); ++i) out.values[i] -= rounded_out.values[i];
         HiddenStates source_out;
         layer.rows_of(graph, value, layer.source, source_out);
-        expect_near(carried_to_output(run, value, source_out, layer.rounded, pool), mean_product(out.values, x, tokens),
-                    1e-4);
+        const CarriedError found = carried_to_output(run, value, source_out, layer.rounded, pool);
+        expect_near(found.mean, mean_product(out.values, x, tokens), 1e-4);
+        const size_t width = out.values.size() / tokens;
+        const std::vector<double> all = mean_product(out.values, out.values, tokens);
+        ASSERT_EQ(found.squares.size(), width);
+        for (size_t i = 0; i < width; ++i) EXPECT_NEAR(found.squares[i], all[i * width + i], 1e-4);
         ++outputs;
       } else {
         for (size_t i = 0; i < x.size(); ++i) expected[i] -= x[i];
-        expect_near(carried_by_input(run, value, layer.source, layer.rounded, pool), mean_product(x, expected, tokens),
-                    1e-4);
+        expect_near(carried_by_input(run, value, layer.source, layer.rounded, pool).mean,
+                    mean_product(x, expected, tokens), 1e-4);
         ++inputs;
       }
     }

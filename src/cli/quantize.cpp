@@ -33,7 +33,8 @@ struct QuantizeCommand {
   uint64_t seed = 0;
   double percentile = 99.999, budget = 0, image_weight = 1;
   int bits = 4, threads = 0;
-  bool no_smooth = false, smooth_gqa = false, asymmetric = false, overwrite = false, restart = false, json = false;
+  bool no_smooth = false, smooth_gqa = false, no_propagate_error = false, asymmetric = false, overwrite = false,
+       restart = false, json = false;
   const CLI::App* app = nullptr;
 
   bool given(const char* flag) const { return app->count(flag) > 0; }
@@ -53,7 +54,12 @@ void check_flags(const QuantizeCommand& c) {
        "it belongs to --method int8-static; --weight-observer chooses the range of weights");
   only({"--smooth-alpha", "--no-smooth"}, !in_groups, "it belongs to --method int8-static and int8-dynamic");
   only({"--duo-scaling"}, c.method.starts_with("awq"), "it belongs to --method awq and awq-gptq");
-  only({"--image-token-weight"}, c.method.ends_with("gptq"), "it belongs to --method gptq and awq-gptq");
+  only({"--image-token-weight", "--no-propagate-error"}, c.method.ends_with("gptq"),
+       "it belongs to --method gptq and awq-gptq");
+  if (c.given("--image-token-weight") && !c.no_propagate_error) {
+    throw Error("does not weigh what rounding changed before a layer", "--image-token-weight",
+                "add --no-propagate-error");
+  }
   only({"--search-tokens"}, c.method == "awq", "it belongs to --method awq");
   only({"--smooth-gqa"}, c.method.starts_with("awq") || (!in_groups && !c.no_smooth),
        "it belongs to --method awq, awq-gptq, int8-static and int8-dynamic where they smooth");
@@ -103,6 +109,7 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   recipe.smooth = !c.no_smooth && recipe.rounds_inputs() && !c.calibration.empty();
   recipe.smooth_gqa = c.smooth_gqa;
   recipe.image_weight = c.image_weight;
+  recipe.propagate_error = !c.no_propagate_error;
   if (c.alpha != "auto") {
     char* end = nullptr;
     recipe.alpha = std::strtod(c.alpha.c_str(), &end);
@@ -264,6 +271,9 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "awq-gptq)")
       ->check(CLI::Range(1e-6, 1e6))
       ->capture_default_str();
+  command.add_flag("--no-propagate-error", c.no_propagate_error,
+                   "Let no layer make up for what rounding changed before it: a third of the forward passes, more "
+                   "error (gptq, awq-gptq)");
   command
       .add_option(
           "--keep,--ignore", c.keep,

@@ -9,8 +9,11 @@
 #include "base/log.h"
 #include "engine/inputs.h"
 #include "ir/subgraph.h"
+#include "kernels/linear.h"
+#include "quant/carried_error.h"
 #include "quant/gptq.h"
 #include "quant/module_writer.h"
+#include "quant/parts.h"
 #include "quant/quantized_checkpoint.h"
 
 namespace duan::quant {
@@ -25,6 +28,7 @@ constexpr const char* kInputs = "inputs";
 constexpr const char* kScales = "scales";
 constexpr const char* kRanges = "ranges";
 constexpr const char* kWeights = "weights";
+constexpr const char* kCarried = "errors so far";
 
 constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 
@@ -44,6 +48,17 @@ struct BlockQuantizer::State {
   };
   std::map<std::string, Vector> vectors{};
   std::vector<Pair> pairs{};
+  std::map<std::string, CarriedError> carried{};       // by value
+  std::map<std::string, std::vector<float>> became{};  // weights of rounded layers, in place of the source's
+
+  // Weights as far as they are rounded.
+  engine::WeightSource weights(const checkpoint::Checkpoint& checkpoint) const {
+    return [this, source = engine::weights_of(checkpoint)](const std::string& name, const Shape& shape) {
+      const auto found = became.find(name);
+      if (found == became.end()) return source(name, shape);
+      return Weight{name, shape, Dense{DType::f32, reinterpret_cast<const std::byte*>(found->second.data())}};
+    };
+  }
 
   const std::vector<float>& divisors(const std::string& value) const {
     static const std::vector<float> kNone;
@@ -67,16 +82,16 @@ BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Blo
       smoothing_(find_smoothing(model.graph, recipe.smooth_gqa)),
       scaler_(model, modules, recipe, pool_) {}
 
-void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, const Progress& progress) {
+void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, HiddenStates& rounded, const Progress& progress) {
   State state{blocks_[work.finished()], work.finished()};
   const bool is_last = state.index + 1 == blocks_.size();
   const ir::Graph graph = ir::subgraph(model_.graph, state.block.first, state.block.last);
   check_weights(graph);
   if (samples_ != nullptr) {
-    calibrate(state, graph, hidden, progress);
-    if (is_last) hidden = {};
+    calibrate(state, graph, hidden, rounded, progress);
+    if (is_last) hidden = rounded = {};
   }
-  write(state, work, samples_ != nullptr && !is_last ? &hidden : nullptr, progress);
+  write(state, graph, work, samples_ != nullptr && !is_last ? &hidden : nullptr, rounded, progress);
   for (const ir::WeightInfo& weight : graph.weights) {
     const SourceMatrix matrix(model_.checkpoint, weight.name, weight.shape);
     matrix.release(0, matrix.rows());
@@ -107,7 +122,8 @@ std::set<std::string> BlockQuantizer::values_of_gptq(size_t block) const {
   return values;
 }
 
-void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, const Progress& progress) {
+void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, HiddenStates& rounded,
+                               const Progress& progress) {
   const bool is_last = state.index + 1 == blocks_.size();
   Observed observed;
   ir::ValueId last_read = -1;
@@ -149,6 +165,16 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
                    }},
                   hidden, nullptr, again);
     for (const auto& [value, statistics] : seen) state.smoothed.emplace(value, statistics.histogram);
+  }
+
+  if (recipe_.propagates_error() && hidden.width > 0) {
+    for (const std::string& value : values_of_gptq(state.index)) {
+      if (rounded.width == 0 || follows_linear(graph, value)) continue;
+      state.carried.emplace(
+          value, carried_by_input({graph, weights, *samples_, threads_, [&](int64_t) { progress(kRanged, kCarried); }},
+                                  value, hidden, rounded, pool_));
+    }
+    if (rounded.width == 0) rounded = std::move(hidden);
   }
   hidden = std::move(out);
 }
@@ -214,9 +240,26 @@ void BlockQuantizer::divide_producer(State& state, const Pair& pair) {
 struct BlockQuantizer::Inputs {
   Gram gram;  // until the first of them is rounded
   const std::vector<float>& divisors;
+  std::string value;
+  std::function<void()> measure{};  // what rounding has changed so far in the value, into State::carried
   std::string readers{};
+  CarriedError lacking{};
   std::optional<Gptq> gptq{};
 };
+
+// Appends what rows of the source became: smoothing undone.
+void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment,
+                  std::vector<float>& to) {
+  const size_t columns = piece.adjusted.size() / static_cast<size_t>(piece.count), at = to.size();
+  to.resize(at + piece.adjusted.size());
+  for (size_t n = 0; n < piece.rows.size(); ++n) {
+    const std::span<float> row = std::span(to).subspan(at + n * columns, columns);
+    dequantize_row(piece.rows[n], rounding, row);
+    const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
+    const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
+    for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
+  }
+}
 
 // A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
 struct BlockQuantizer::Job {
@@ -264,19 +307,80 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
   return job;
 }
 
+// Of each row of the piece, in its units, what its output lacks times what it reads (Gptq::round).
+std::vector<float> BlockQuantizer::lacking(const Job& job, const RoundedRows& piece) {
+  const std::vector<float>& mean = job.inputs->lacking.mean;
+  if (mean.empty()) return {};
+  const int64_t columns = job.module.shape[1];
+  std::vector<float> result(static_cast<size_t>(piece.count * columns));
+  if (job.inputs->measure) {  // of the output itself
+    std::copy_n(mean.begin() + piece.first * columns, result.size(), result.begin());
+  } else {
+    std::vector<float> weights(result.size());
+    job.source.read(piece.first, piece.count, weights.data());
+    const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+    for_parts(pool_, columns, 64, piece.count * columns * columns, [&](int64_t begin, int64_t end, int) {
+      kernel.run({.x = weights.data(),
+                  .x_dtype = DType::f32,
+                  .x_stride = columns,
+                  .w = reinterpret_cast<const std::byte*>(mean.data()),
+                  .w_dtype = DType::f32,
+                  .bias = nullptr,
+                  .y = result.data(),
+                  .y_stride = columns,
+                  .rows = piece.count,
+                  .first = begin,
+                  .last = end,
+                  .k = columns,
+                  .accumulate = false});
+    });
+  }
+  const auto& [row_divisors, column_factors] = job.adjustment;
+  for (int64_t n = 0; n < piece.count; ++n) {
+    const float divisor = row_divisors.empty() ? 1 : row_divisors[static_cast<size_t>(piece.first + n)];
+    for (int64_t c = 0; c < columns; ++c) {
+      const float factor = column_factors.empty() ? 1 : column_factors[static_cast<size_t>(c)];
+      result[static_cast<size_t>(n * columns + c)] *= 1 / (divisor * factor);
+    }
+  }
+  return result;
+}
+
+std::vector<double> BlockQuantizer::lacking_squares(const Job& job, const RoundedRows& piece) const {
+  const std::vector<double>& all = job.inputs->lacking.squares;
+  if (all.empty()) return {};
+  std::vector<double> squares(all.begin() + piece.first, all.begin() + piece.first + piece.count);
+  const std::vector<float>& divisors = job.adjustment.row_divisors;
+  for (size_t n = 0; n < squares.size() && !divisors.empty(); ++n) {
+    const double divisor = divisors[static_cast<size_t>(piece.first) + n];
+    squares[n] /= divisor * divisor;
+  }
+  return squares;
+}
+
 // Writes the codes; what came of it, for the report.
-Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<void(int64_t elements)>& done) {
+Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
+                           const std::function<void(int64_t elements)>& done) {
   const Module& module = job.module;
   if (job.inputs && !job.inputs->gptq) {
-    job.inputs->gptq.emplace(std::move(job.inputs->gram), job.inputs->divisors, job.inputs->readers, pool_);
+    Inputs& inputs = *job.inputs;
+    if (inputs.measure) inputs.measure();
+    if (const auto carried = state.carried.find(inputs.value); carried != state.carried.end()) {
+      inputs.lacking = std::move(carried->second);
+      state.carried.erase(carried);
+    }
+    inputs.gptq.emplace(std::move(inputs.gram), inputs.divisors, inputs.readers, pool_);
   }
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
   double loss_before = 0, loss_after = 0;
   std::vector<Gptq::Loss> losses;
+  std::vector<float> became;
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
     if (job.inputs) {
       losses.resize(piece.rows.size());
-      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_);
+      const std::vector<float> products = lacking(job, piece);
+      const std::vector<double> squares = lacking_squares(job, piece);
+      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_, {products, squares});
       for (size_t n = 0; n < losses.size(); ++n) {
         // In units of the source: what was divided counts as much as before.
         const std::vector<float>& divisors = job.adjustment.row_divisors;
@@ -287,8 +391,10 @@ Json BlockQuantizer::round(Job& job, const ByteSink& sink, const std::function<v
     }
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
+    if (recipe_.propagates_error() && !module.embedding) keep_rounded(piece, recipe_.weights, job.adjustment, became);
     done(piece.count * module.shape[1]);
   });
+  if (!became.empty()) state.became[module.weight] = std::move(became);
   job.rows = {};
   job.rounded = {};
   const bool by_gptq = job.inputs != nullptr;
@@ -326,7 +432,8 @@ Json BlockQuantizer::record_of(const State& state, const Json& modules) const {
   return {{"block", state.block.name}, {"modules", modules}, {"smoothing", std::move(pairs)}};
 }
 
-void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* hidden, const Progress& progress) {
+void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& work, const HiddenStates* hidden,
+                           HiddenStates& rounded, const Progress& progress) {
   std::vector<TensorSpec> specs;
   std::vector<std::function<void(const ByteSink&)>> writers;  // of their bytes
   const auto add = [&](TensorSpec spec, std::function<void(const ByteSink&)> write) {
@@ -335,6 +442,7 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
   };
   Json records = Json::array();
   std::map<std::string, std::shared_ptr<Inputs>> for_gptq;  // by value
+  const engine::WeightSource now = state.weights(model_.checkpoint);
   double elements = 0, elements_done = 0;
   const auto done = [&](int64_t count) {
     elements_done += static_cast<double>(count);
@@ -358,13 +466,20 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
       const std::string& value = value_read_by(module);
       std::shared_ptr<Inputs>& inputs = for_gptq[value];
       if (!inputs) {
-        inputs = std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value)});
+        inputs =
+            std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value), value});
+        if (rounded.width > 0 && hidden != nullptr && ends_with_reader(graph, value)) {
+          inputs->measure = [&, value] {
+            state.carried.emplace(value, carried_to_output({graph, now, *samples_, threads_, [&](int64_t) { done(0); }},
+                                                           value, *hidden, rounded, pool_));
+          };
+        }
       }
       inputs->readers += (inputs->readers.empty() ? "" : ", ") + module.name;
       job->inputs = inputs;
     }
     const std::vector<TensorSpec> parts = module_tensors(module, recipe_);
-    add(parts[0], [&, job](const ByteSink& sink) { records.push_back(round(*job, sink, done)); });
+    add(parts[0], [&, job](const ByteSink& sink) { records.push_back(round(state, *job, sink, done)); });
     for (size_t i = 1; i < parts.size(); ++i) {
       add(parts[i], [job, spec = parts[i]](const ByteSink& sink) { job->writer->write(spec, sink); });
     }
@@ -374,8 +489,16 @@ void BlockQuantizer::write(State& state, WorkFolder& work, const HiddenStates* h
         [&vector = vector](const ByteSink& sink) { sink(as_stored(vector.values, vector.dtype)); });
   }
   for_gptq.clear();  // each is gone with the last job that needs it
-  work.finish_block([&] { return record_of(state, records); }, specs,
-                    [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden);
+  const auto finish = [&] {
+    if (hidden != nullptr && rounded.width > 0) {
+      HiddenStates out;
+      run_block({graph, now, *samples_, threads_, [&](int64_t) { progress(1, kCarried); }}, rounded, &out, {});
+      rounded = std::move(out);
+    }
+    return record_of(state, records);
+  };
+  work.finish_block(
+      finish, specs, [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden, rounded);
 }
 
 }  // namespace duan::quant

@@ -28,9 +28,9 @@ class BlockQuantizer {
   BlockQuantizer(const models::Model& model, const std::vector<Block>& blocks, const std::vector<Module>& modules,
                  const Recipe& recipe, const CalibrationSet* samples, int threads);
 
-  // Works on block `work.finished()` and finishes it there. `hidden` is what the block before handed on; it becomes
-  // what this one hands on.
-  void run(WorkFolder& work, HiddenStates& hidden, const Progress& progress);
+  // Works on block `work.finished()` and finishes it there. `hidden` is what the block before handed on in the source,
+  // `rounded` in what has been rounded of it (empty: the same, or nobody asks); they become what this one hands on.
+  void run(WorkFolder& work, HiddenStates& hidden, HiddenStates& rounded, const Progress& progress);
 
  private:
   struct Pair {  // a smoothing pair of this block
@@ -43,17 +43,22 @@ class BlockQuantizer {
   struct Inputs;  // a value that modules rounded by GPTQ share
 
   void check_weights(const ir::Graph& graph);
-  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, const Progress& progress);
+  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, HiddenStates& rounded,
+                 const Progress& progress);
   void smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
               const std::function<void(double part)>& progress);
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
-  Json round(Job& job, const checkpoint::ByteSink& sink, const std::function<void(int64_t elements)>& done);
+  Json round(State& state, Job& job, const checkpoint::ByteSink& sink,
+             const std::function<void(int64_t elements)>& done);
+  std::vector<float> lacking(const Job& job, const RoundedRows& piece);
+  std::vector<double> lacking_squares(const Job& job, const RoundedRows& piece) const;
   const std::string& value_read_by(const Module& module) const;  // a linear layer
   bool is_for_gptq(const Module& module) const;
   std::set<std::string> values_of_gptq(size_t block) const;  // those that such modules read
   Json record_of(const State& state, const Json& modules) const;
-  void write(State& state, WorkFolder& work, const HiddenStates* hidden, const Progress& progress);
+  void write(State& state, const ir::Graph& graph, WorkFolder& work, const HiddenStates* hidden, HiddenStates& rounded,
+             const Progress& progress);
 
   const models::Model& model_;
   const std::vector<Block>& blocks_;

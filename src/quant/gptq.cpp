@@ -37,7 +37,7 @@ Triangle<double> reversed_hessian(Gram gram, std::span<const float> divisors, co
 }  // namespace
 
 Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool)
-    : order_(static_cast<size_t>(gram.width())), ratios_(gram.width()) {
+    : tokens_(gram.count()), order_(static_cast<size_t>(gram.width())), ratios_(gram.width()) {
   const int64_t size = gram.width();
   DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == size, "{} divisors for {} channels",
              divisors.size(), size);
@@ -84,19 +84,91 @@ struct Gptq::Chunk {
   const WeightRounding& rounding;
   std::span<RoundedRow> rounded;  // at most kRows
   Loss* losses;                   // of each row
+  Lacking lacking;                // of them
 };
 
 void Gptq::round(std::span<const float> rows, const WeightRounding& rounding, std::span<RoundedRow> rounded,
-                 std::span<Loss> losses, ThreadPool& pool) const {
+                 std::span<Loss> losses, ThreadPool& pool, const Lacking& lacking) const {
   DUAN_CHECK(rows.size() == rounded.size() * order_.size() && losses.size() == rounded.size(),
              "{} numbers and {} losses of {} rows of {}", rows.size(), losses.size(), rounded.size(), order_.size());
+  const auto& [products, squares] = lacking;
+  DUAN_CHECK(
+      (products.empty() || products.size() == rows.size()) && (squares.empty() || squares.size() == rounded.size()),
+      "{} numbers of {} lack, {} squares of {}", products.size(), rows.size(), squares.size(), rounded.size());
   DUAN_CHECK(!rounding.narrow, "GPTQ in a narrow dtype");
   const auto width = static_cast<int64_t>(order_.size()), count = static_cast<int64_t>(rounded.size());
   for_tasks(pool, (count + kRows - 1) / kRows, count * width * width, [&](int64_t task) {
     const auto first = static_cast<size_t>(task) * kRows;
-    round_chunk({rows.data() + first * order_.size(), rounding,
-                 rounded.subspan(first, std::min<size_t>(kRows, rounded.size() - first)), losses.data() + first});
+    const size_t chunk_rows = std::min<size_t>(kRows, rounded.size() - first);
+    Chunk chunk{
+        rows.data() + first * order_.size(), rounding, rounded.subspan(first, chunk_rows), losses.data() + first, {}};
+    if (!products.empty()) {
+      chunk.lacking.products = products.subspan(first * order_.size(), chunk_rows * order_.size());
+    }
+    if (!squares.empty()) chunk.lacking.squares = squares.subspan(first, chunk_rows);
+    round_chunk(chunk);
   });
+}
+
+// b R^-T, each step divided by its R_jj, by [row][step]. From the last step to the first: what those of a panel mean
+// for the steps before it is a matrix product.
+std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
+  const size_t count = chunk.rounded.size(), width = order_.size();
+  std::vector<float> left(count * width), result(count * width), panel, own(count * kPanel);
+  for (size_t n = 0; n < count; ++n) {
+    for (size_t j = 0; j < width; ++j) {
+      left[n * width + j] = chunk.lacking.products[n * width + static_cast<size_t>(order_[j])];
+    }
+  }
+  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+  for (int64_t p = ratios_.panels() - 1; p >= 0; --p) {
+    const auto first = static_cast<size_t>(ratios_.range(p).first), last = static_cast<size_t>(ratios_.range(p).last);
+    const size_t size = last - first;
+    for (size_t n = 0; n < count; ++n) {
+      float* row = left.data() + n * width;
+      for (size_t j = last; j-- > first;) {
+        const float* ratios = ratios_.row(static_cast<int64_t>(j));
+        for (size_t i = first; i < j; ++i) row[i] -= row[j] * ratios[i];
+        result[n * width + j] = static_cast<float>(row[j] / (pivots_[j] * pivots_[j]));
+        own[n * size + j - first] = -row[j];
+      }
+    }
+    panel.resize(first * size);
+    for (size_t j = first; j < last; ++j) {
+      const float* ratios = ratios_.row(static_cast<int64_t>(j));
+      for (size_t i = 0; i < first; ++i) panel[i * size + j - first] = ratios[i];
+    }
+    kernel.run({.x = own.data(),
+                .x_dtype = DType::f32,
+                .x_stride = static_cast<int64_t>(size),
+                .w = reinterpret_cast<const std::byte*>(panel.data()),
+                .w_dtype = DType::f32,
+                .bias = nullptr,
+                .y = left.data(),
+                .y_stride = static_cast<int64_t>(width),
+                .rows = static_cast<int64_t>(count),
+                .first = 0,
+                .last = static_cast<int64_t>(first),
+                .k = static_cast<int64_t>(size),
+                .accumulate = true});
+  }
+  for (size_t n = 0; n < count; ++n) {
+    double part = kCarriedPart;
+    if (!chunk.lacking.squares.empty()) {
+      // Of what b explains of the squares, as much is chance as columns explain of the rest (James and Stein).
+      double explained = 0;
+      for (size_t j = 0; j < width; ++j) {
+        const double column = static_cast<double>(result[n * width + j]) * pivots_[j];
+        explained += column * column;
+      }
+      const double rest = std::max(chunk.lacking.squares[n] - explained, 0.0);
+      const double free = tokens_ - static_cast<double>(width);
+      const double chance = free > 0 ? rest * static_cast<double>(width) / free : explained;
+      part = explained > 0 ? std::clamp(1 - chance / explained, 0.0, kCarriedPart) : 0;
+    }
+    for (size_t j = 0; j < width; ++j) result[n * width + j] *= static_cast<float>(part);
+  }
+  return result;
 }
 
 // Columns in panels: what the errors of all panels before mean for one is a matrix product, the rest goes step by step,
@@ -127,6 +199,7 @@ void Gptq::round_chunk(const Chunk& chunk) const {
     }
   }
 
+  const std::vector<float> made_up = chunk.lacking.products.empty() ? std::vector<float>() : made_up_for(chunk);
   std::vector<float> products(2 * count * kPanel);                           // errors times ratios
   std::vector<float> weights(kPanel * kRows, 0.0f), wanted(kPanel * kRows);  // of a panel, [step][row]
   std::vector<double> before(count, 0.0), after(kRows, 0.0);
@@ -149,8 +222,9 @@ void Gptq::round_chunk(const Chunk& chunk) const {
       for (size_t j = first; j < last; ++j) {
         const size_t at = (j - first) * kRows + n;
         weights[at] = chunk.rows[n * width + static_cast<size_t>(order_[j])];
-        wanted[at] = weights[at] + products[n * kPanel + j - first];
-        const double change = products[(count + n) * kPanel + j - first] * pivots_[j],
+        const float more = made_up.empty() ? 0.0f : made_up[n * width + j];
+        wanted[at] = weights[at] + products[n * kPanel + j - first] + more;
+        const double change = (products[(count + n) * kPanel + j - first] + more) * pivots_[j],
                      error = errors[(count + n) * width + j];
         before[n] += change * change - damping_[j] * error * error;
       }

@@ -157,12 +157,16 @@ class Run {
     const uint64_t hidden_bytes =
         samples_ == nullptr ? 0 : static_cast<uint64_t>(samples_->tokens() * model_.config.hidden_size) * sizeof(float);
     if (work_.finished() == 0) {
-      check_room(work_.path(), 2 * output_bytes(model_, modules_, recipe_) + 2 * hidden_bytes);
+      check_room(work_.path(),
+                 2 * output_bytes(model_, modules_, recipe_) + (recipe_.propagates_error() ? 4 : 2) * hidden_bytes);
     }
     BlockQuantizer quantizer(model_, blocks_, modules_, recipe_, samples_, options_.threads);
-    HiddenStates hidden;
+    HiddenStates hidden, rounded;
     const bool goes_on = work_.finished() > 0 && work_.finished() < blocks_.size();
-    if (goes_on && samples_ != nullptr) hidden = work_.hidden();
+    if (goes_on && samples_ != nullptr) {
+      hidden = work_.hidden();
+      rounded = work_.rounded_hidden();
+    }
     for (size_t b = 0; b < work_.finished(); ++b) done += sizes[b];
     PictureRows pictures(model_.graph, blocks_, samples_, options_.pictures);
     while (work_.finished() < blocks_.size()) {
@@ -170,7 +174,7 @@ class Run {
       pictures.prepare(b, [&](size_t i, size_t count) {
         tell({fmt::format("picture {} of {}", i, count), false, done, total});
       });
-      quantizer.run(work_, hidden, [&](double part, const char* stage) {
+      quantizer.run(work_, hidden, rounded, [&](double part, const char* stage) {
         tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total, stage});
       });
       pictures.release(b);

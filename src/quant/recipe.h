@@ -39,7 +39,9 @@ struct Recipe {
   DuoScaling duo = DuoScaling::on;
   int64_t search_tokens = 512;
   // gptq, awq_gptq: what a token that stands for a picture counts in G and in the means of inputs, > 0; others count 1.
-  double image_weight = 1;
+  double image_weight = 1;  // other than 1 only without propagate_error
+  // gptq, awq_gptq: layers make up for what rounding changed before them, too: three forward passes instead of one.
+  bool propagate_error = true;
   // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay
   // as they are, and those that are rounded although the method leaves them (unless it rounds inputs: the embedding and
   // the head).
@@ -52,6 +54,7 @@ struct Recipe {
   // Groups or channels in packed words; else one scale a row, codes unpacked.
   bool packed() const { return !rounds_inputs(); }
   bool uses_grams() const { return method == Method::gptq || method == Method::awq_gptq; }
+  bool propagates_error() const { return uses_grams() && propagate_error; }
   bool searches_scales() const { return method == Method::awq || method == Method::awq_gptq; }
   bool needs_samples() const {
     return method == Method::int8_static || searches_scales() || uses_grams() || budget > 0 ||

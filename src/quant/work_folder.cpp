@@ -15,6 +15,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr const char* kState = "state.json";
+constexpr const char *kHidden = "hidden", *kRounded = "rounded";  // tensors
 constexpr int kFormat = 1;  // of these files; a change makes work of older versions unusable
 
 // The first key whose values differ, "a.b", for a message.
@@ -113,15 +114,18 @@ fs::path WorkFolder::block_file(size_t block, const char* ending) const {
 fs::path WorkFolder::hidden_file(size_t block) const { return path_ / fmt::format("hidden-{}.safetensors", block); }
 
 void WorkFolder::finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
-                              const checkpoint::TensorSource& source, const HiddenStates* hidden) {
+                              const checkpoint::TensorSource& source, const HiddenStates* hidden,
+                              const HiddenStates& rounded) {
   const size_t block = finished_;
   if (!tensors.empty()) checkpoint::write_safetensors(block_file(block, "safetensors"), tensors, source);
   write_file_atomically(block_file(block, "json"), to_text(record(), 1) + "\n");
   if (hidden != nullptr) {
     const auto rows = static_cast<int64_t>(hidden->values.size()) / hidden->width;
-    checkpoint::write_safetensors(
-        hidden_file(block), {{"hidden", DType::f32, {rows, hidden->width}}},
-        [&](size_t, const checkpoint::ByteSink& sink) { sink(std::as_bytes(std::span(hidden->values))); });
+    std::vector<checkpoint::TensorSpec> specs{{kHidden, DType::f32, {rows, hidden->width}}};
+    if (rounded.width > 0) specs.push_back({kRounded, DType::f32, {rows, rounded.width}});
+    checkpoint::write_safetensors(hidden_file(block), specs, [&](size_t index, const checkpoint::ByteSink& sink) {
+      sink(std::as_bytes(std::span(index == 0 ? hidden->values : rounded.values)));
+    });
   }
   ++finished_;
   write_state();
@@ -138,20 +142,24 @@ std::optional<checkpoint::SafetensorsFile> WorkFolder::tensors(size_t block) con
   return checkpoint::SafetensorsFile(file);
 }
 
-HiddenStates WorkFolder::hidden() const {
+HiddenStates WorkFolder::read_hidden(const char* name, bool must_be_there) const {
   DUAN_CHECK(finished_ > 0, "no block is finished");
   const fs::path path = hidden_file(finished_ - 1);
   const checkpoint::SafetensorsFile file(path);
-  const auto view = file.find("hidden");
+  const auto view = file.find(name);
+  HiddenStates hidden;
+  if (!view && !must_be_there) return hidden;
   if (!view || view->dtype != DType::f32 || view->shape.size() != 2) {
     throw Error("does not hold hidden states", path.string(), "--restart throws the unfinished work away");
   }
-  HiddenStates hidden;
   hidden.width = view->shape[1];
   hidden.values.resize(view->bytes / sizeof(float));
   std::memcpy(hidden.values.data(), view->data, view->bytes);
   return hidden;
 }
+
+HiddenStates WorkFolder::hidden() const { return read_hidden(kHidden, true); }
+HiddenStates WorkFolder::rounded_hidden() const { return read_hidden(kRounded, false); }
 
 void WorkFolder::set_committing(uint64_t inode) {
   committing_ = inode;

@@ -35,12 +35,14 @@ class WorkFolder {
   uint64_t committing() const { return committing_; }
 
   // Block `finished()` is finished. `record` is asked after the tensors are written. `hidden` is what the block hands
-  // on; nullptr: nothing.
+  // on; nullptr: nothing. `rounded` is the same of what is rounded so far, where it is not empty.
   void finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
-                    const checkpoint::TensorSource& source, const HiddenStates* hidden);
+                    const checkpoint::TensorSource& source, const HiddenStates* hidden,
+                    const HiddenStates& rounded = {});
   Json record(size_t block) const;
   std::optional<checkpoint::SafetensorsFile> tensors(size_t block) const;  // nothing: it made none
   HiddenStates hidden() const;                                             // what the last finished block handed on
+  HiddenStates rounded_hidden() const;                                     // empty: it handed on no such thing
 
   void set_committing(uint64_t inode);
   void remove();  // the work is done
@@ -48,6 +50,7 @@ class WorkFolder {
  private:
   std::filesystem::path block_file(size_t block, const char* ending) const;
   std::filesystem::path hidden_file(size_t block) const;
+  HiddenStates read_hidden(const char* name, bool must_be_there) const;
   void write_state();
   void clean() const;
 

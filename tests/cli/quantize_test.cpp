@@ -390,7 +390,8 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
             std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--weight-observer", "imatrix"}).find("imatrix weighs errors by them"),
             std::string::npos);
-  for (const auto& [flag, value] : {std::pair{"--smooth-gqa", ""}, {"--image-token-weight", "0.5"}}) {
+  for (const auto& [flag, value] :
+       {std::pair{"--smooth-gqa", ""}, {"--no-propagate-error", ""}, {"--image-token-weight", "0.5"}}) {
     std::vector<std::string> with = {"--method", "rtn", "--calibration", calibration, flag};
     if (*value != '\0') with.emplace_back(value);
     EXPECT_NE(error(with).find(std::string(flag) + ": has no effect with --method rtn"), std::string::npos) << flag;
@@ -399,8 +400,12 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
             std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--smooth-gqa"}).find("--smooth-gqa: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "gptq", "--calibration", calibration, "--image-token-weight", "0.5"})
-                .find("--image-token-weight: has no effect: no sample has a picture"),
+                .find("add --no-propagate-error"),
             std::string::npos);
+  EXPECT_NE(
+      error({"--method", "gptq", "--calibration", calibration, "--no-propagate-error", "--image-token-weight", "0.5"})
+          .find("--image-token-weight: has no effect: no sample has a picture"),
+      std::string::npos);
   error({"--method", "gptq", "--calibration", calibration, "--image-token-weight", "0"}, 2);
   error({"--observer", "max"}, 2);
   error({"--method", "rtn", "--bits", "5"}, 2);

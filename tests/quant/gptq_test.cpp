@@ -201,6 +201,69 @@ TEST(Gptq, ChangesOutputsLessThanRoundingToNearest) {
   }
 }
 
+// What the output lacks moves the weights by b H^-1: the codes are those of the paper for the weights moved so.
+TEST(Gptq, MakesUpForWhatTheOutputLacks) {
+  const Layer layer(160, 20);
+  const size_t n = layer.columns;
+  std::vector<float> divisors(n);
+  for (size_t c = 0; c < n; ++c) divisors[c] = c % 11 == 5 ? 2.5f : 0.75f;
+  const Paper paper(layer, divisors);
+  const std::vector<float> w = layer.adjusted(divisors);
+  std::vector<float> direction(layer.rows * n), lacking(w.size()), moved(w);  // d = x * direction
+  std::mt19937 random(5);
+  for (float& number : direction) number = std::normal_distribution<float>(0, 0.02f)(random);
+  for (size_t row = 0; row < layer.rows; ++row) {
+    std::vector<double> b(n), half(n);
+    for (size_t t = 0; t < layer.tokens; ++t) {
+      const float* x = layer.x.data() + t * n;
+      double d = 0;
+      for (size_t c = 0; c < n; ++c) d += static_cast<double>(x[c]) * direction[row * n + c];
+      for (size_t c = 0; c < n; ++c) b[c] += d * x[c] / divisors[c] / static_cast<double>(layer.tokens);
+    }
+    for (size_t i = 0; i < n; ++i) {  // H^-1 = U^T U
+      for (size_t j = i; j < n; ++j) half[i] += paper.upper[i][j] * b[paper.order[j]];
+    }
+    for (size_t c = 0; c < n; ++c) lacking[row * n + c] = static_cast<float>(b[c]);
+    for (size_t j = 0; j < n; ++j) {
+      double move = 0;
+      for (size_t i = 0; i <= j; ++i) move += paper.upper[i][j] * half[i];
+      moved[row * n + paper.order[j]] += static_cast<float>(kCarriedPart * move);
+    }
+  }
+  ThreadPool pool(2);
+  const Gptq gptq(layer.gram(pool), divisors, "layer", pool);
+  const WeightRounding rounding{4, 16, true, WeightObserver::minmax, DType::f32};
+  std::vector<RoundedRow> rows = to_nearest(moved, n, rounding), without = rows;
+  std::vector<Gptq::Loss> losses(rows.size()), others(rows.size());
+  gptq.round(w, rounding, rows, losses, pool, {lacking, {}});
+  gptq.round(w, rounding, without, others, pool);
+  int ties = 0;
+  std::vector<float> values(n);
+  double with_it = 0, without_it = 0;
+  for (size_t row = 0; row < layer.rows; ++row) {
+    ties += !paper.agrees(std::span(moved).subspan(row * n, n), rounding, rows[row]);
+    EXPECT_LE(losses[row].after, losses[row].before);
+    const auto left = [&](const RoundedRow& rounded) {  // of d
+      dequantize_row(rounded, rounding, values);
+      for (size_t c = 0; c < n; ++c) values[c] -= w[row * n + c] + direction[row * n + c] * divisors[c];
+      return layer.loss(values, divisors);
+    };
+    with_it += left(rows[row]);
+    without_it += left(without[row]);
+  }
+  EXPECT_LE(ties, 4);
+  EXPECT_LT(with_it, 0.5 * without_it);
+
+  // Of squares that large, chance explains as much; of none, nothing.
+  const std::vector<double> large(rows.size(), 1e9);
+  std::vector<RoundedRow> others_rows = to_nearest(moved, n, rounding);
+  gptq.round(w, rounding, others_rows, losses, pool, {lacking, large});
+  for (size_t row = 0; row < layer.rows; ++row) EXPECT_EQ(others_rows[row].codes, without[row].codes);
+  const std::vector<double> none(rows.size(), 0.0);
+  gptq.round(w, rounding, others_rows, losses, pool, {lacking, none});
+  for (size_t row = 0; row < layer.rows; ++row) EXPECT_EQ(others_rows[row].codes, rows[row].codes);
+}
+
 TEST(Gptq, NamesLayersWhoseInputsHaveNoSquares) {
   ThreadPool pool(1);
   Gram gram(2);

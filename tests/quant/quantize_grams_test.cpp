@@ -66,6 +66,9 @@ TEST(QuantizeByGrams, IsNearerToTheSourceAndSaysByHowMuch) {
         EXPECT_FALSE(module.contains("to_nearest"));
         EXPECT_GT(module.at("loss_after").get<double>(), 0) << module;
         EXPECT_LT(module.at("loss_after").get<double>(), module.at("loss_before").get<double>()) << module;
+        // Others make up for what was left before them, which has nothing to do with their weights here.
+        const std::string name = module.at("module");
+        if (name.ends_with("o_proj") || name.ends_with("down_proj")) continue;
         EXPECT_LT(module.at("output_error").get<double>(), module.at("output_error_unsmoothed").get<double>())
             << module;
       }
@@ -85,25 +88,28 @@ TEST(QuantizeByGrams, IsNearerToTheSourceAndSaysByHowMuch) {
 }
 
 // On text it was not calibrated on.
-TEST(QuantizeByGrams, NearlyHalvesTheDivergenceOfTheDemoModel) {
+TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
   const models::Model model = models::Model::open(test::source_dir() / "models/demo");
   CalibrationSet samples =
-      load_calibration({{model.folder / "calibration.jsonl"}, 26, 64, 0}, model.folder, model.config.vocab_size);
+      load_calibration({{model.folder / "calibration.jsonl"}, 40, 64, 0}, model.folder, model.config.vocab_size);
   CalibrationSet held_out;
-  for (int i = 0; i < 2; ++i) {
+  for (int i = 0; i < 8; ++i) {
     held_out.samples.push_back(std::move(samples.samples.back()));
     samples.samples.pop_back();
   }
   const test::TemporaryDir dir;
   QuantizeOptions options = options_for(Method::rtn);
   options.recipe.weights.group_size = 128;
-  const auto divergence_of = [&](Method method) {
+  const auto divergence_of = [&](Method method, bool propagate_error = true) {
     options.recipe.method = method;
-    const fs::path out = dir.path() / method_name(method);
+    options.recipe.propagate_error = propagate_error;
+    const fs::path out = dir.path() / fmt::format("{}-{}", method_name(method), propagate_error);
     quantize(model, options.recipe.needs_samples() ? &samples : nullptr, out, options);
     return divergence(models::Model::open(out), model, held_out);
   };
-  EXPECT_LT(divergence_of(Method::gptq), 0.6 * divergence_of(Method::rtn));
+  const double to_nearest = divergence_of(Method::rtn), gptq = divergence_of(Method::gptq, false);
+  EXPECT_LT(gptq, 0.75 * to_nearest);
+  EXPECT_LT(divergence_of(Method::gptq), 0.6 * to_nearest);
 }
 
 TEST(QuantizeByGrams, NamesLayersWhoseInputsAreTooLargeForTheirSquares) {

@@ -48,13 +48,16 @@ TEST(WorkFolder, GoesOnWhereItWas) {
   EXPECT_EQ(work.finished(), 2u);
   EXPECT_EQ(work.hidden().width, 3);
   EXPECT_EQ(work.hidden().values, later.values);
+  EXPECT_EQ(work.rounded_hidden().width, 0);
   EXPECT_FALSE(fs::exists(work.path() / "hidden-0.safetensors"));
   EXPECT_EQ(work.record(1).at("number"), 1.0);
   float number = 0;
   std::memcpy(&number, work.tensors(1)->find("t")->data, 4);
   EXPECT_EQ(number, 1);
-  work.finish_block([] { return Json::object(); }, {}, {}, nullptr);
+  work.finish_block([] { return Json::object(); }, {}, {}, &later, {3, {4, 5, 6}});
   EXPECT_FALSE(work.tensors(2));
+  EXPECT_EQ(work.hidden().values, later.values);
+  EXPECT_EQ(work.rounded_hidden().values, (std::vector<float>{4, 5, 6}));
   work.set_committing(77);
   EXPECT_EQ(work.committing(), 77u);
   work.remove();

@@ -1,0 +1,181 @@
+#include "quant/carried_error.h"
+
+#include <algorithm>
+
+#include "base/cpu.h"
+#include "base/error.h"
+#include "engine/segment.h"
+#include "ir/subgraph.h"
+#include "kernels/linear.h"
+#include "quant/parts.h"
+
+namespace duan::quant {
+namespace {
+
+constexpr int64_t kTokens = 512;    // that are added up at once
+constexpr int64_t kTaskRows = 128;  // of the sums: a task for a thread
+
+// x[tokens, width] becomes columns [at, at + tokens) of to[width, kTokens].
+void transpose(const float* x, int64_t tokens, int64_t width, int64_t at, std::vector<float>& to, ThreadPool& pool) {
+  for_parts(pool, width, 16, tokens * width, [&](int64_t begin, int64_t end, int) {
+    constexpr int64_t kChannels = 16;  // a cache line of each token
+    for (int64_t c = begin; c < end; c += kChannels) {
+      for (int64_t t = 0; t < tokens; ++t) {
+        for (int64_t i = c; i < std::min(c + kChannels, end); ++i) {
+          to[static_cast<size_t>(i * kTokens + at + t)] = x[t * width + i];
+        }
+      }
+    }
+  });
+}
+
+ir::ValueId value_named(const ir::Graph& graph, const std::string& name) {
+  for (ir::ValueId id = 0; id < static_cast<ir::ValueId>(graph.values.size()); ++id) {
+    if (graph.value(id).name == name) return id;
+  }
+  DUAN_CHECK(false, "{} is not in the block", name);
+}
+
+engine::Options options_for(const CarriedRun& run) {
+  engine::Options options;
+  options.threads = run.threads > 0 ? run.threads : cpu_count();
+  options.compute = engine::Compute::fp32;
+  for (const std::vector<int64_t>& sample : run.samples.samples) {
+    options.context = std::max(options.context, static_cast<int64_t>(sample.size()));
+  }
+  return options;
+}
+
+}  // namespace
+
+MeanProduct::MeanProduct(int64_t rows, int64_t columns)
+    : rows_(rows),
+      columns_(columns),
+      a_(static_cast<size_t>(rows * kTokens)),
+      b_(static_cast<size_t>(columns * kTokens)),
+      sums_(static_cast<size_t>(rows * columns)) {}
+
+void MeanProduct::add(int64_t tokens, const float* a, const float* b, ThreadPool& pool) {
+  for (int64_t first = 0; first < tokens;) {
+    const int64_t taken = std::min(tokens - first, kTokens - waiting_);
+    transpose(a + first * rows_, taken, rows_, waiting_, a_, pool);
+    transpose(b + first * columns_, taken, columns_, waiting_, b_, pool);
+    waiting_ += taken;
+    first += taken;
+    if (waiting_ == kTokens) add_waiting(pool);
+  }
+  tokens_ += tokens;
+}
+
+void MeanProduct::add_waiting(ThreadPool& pool) {
+  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+  for_tasks(pool, (rows_ + kTaskRows - 1) / kTaskRows, rows_ * columns_ * kTokens, [&](int64_t task) {
+    const int64_t first = task * kTaskRows;
+    kernel.run({.x = a_.data() + first * kTokens,
+                .x_dtype = DType::f32,
+                .x_stride = kTokens,
+                .w = reinterpret_cast<const std::byte*>(b_.data()),
+                .w_dtype = DType::f32,
+                .bias = nullptr,
+                .y = sums_.data() + first * columns_,
+                .y_stride = columns_,
+                .rows = std::min(kTaskRows, rows_ - first),
+                .first = 0,
+                .last = columns_,
+                .k = kTokens,
+                .accumulate = true});
+  });
+  waiting_ = 0;
+}
+
+std::vector<float> MeanProduct::take(ThreadPool& pool) {
+  DUAN_CHECK(tokens_ > 0, "no tokens");
+  if (waiting_ > 0) {
+    for (std::vector<float>* side : {&a_, &b_}) {
+      for (size_t row = 0; row < side->size(); row += kTokens) {
+        std::fill_n(side->begin() + static_cast<int64_t>(row) + waiting_, kTokens - waiting_, 0.0f);
+      }
+    }
+    add_waiting(pool);
+  }
+  for (float& sum : sums_) sum /= static_cast<float>(tokens_);
+  return std::move(sums_);
+}
+
+CarriedError carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
+                              const HiddenStates& rounded, ThreadPool& pool) {
+  const ir::Graph graph = ir::up_to(run.graph, value_named(run.graph, value));
+  engine::Segment segment(graph, run.weights, options_for(run));
+  const int64_t width = segment.width();
+  MeanProduct product(width, width);
+  std::vector<float> x, lacking;
+  int64_t done = 0;
+  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
+    const size_t rows = run.samples.samples[s].size();
+    const size_t first = static_cast<size_t>(done * source.width), count = rows * static_cast<size_t>(source.width);
+    x.resize(rows * static_cast<size_t>(width));
+    lacking.resize(x.size());
+    segment.run(std::span(rounded.values).subspan(first, count), x, run.samples.images_of(s));
+    segment.run(std::span(source.values).subspan(first, count), lacking, run.samples.images_of(s));
+    for (size_t i = 0; i < x.size(); ++i) lacking[i] -= x[i];
+    product.add(static_cast<int64_t>(rows), x.data(), lacking.data(), pool);
+    done += static_cast<int64_t>(rows);
+    if (run.progress) run.progress(done);
+  }
+  return {product.take(pool)};
+}
+
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               const HiddenStates& rounded, ThreadPool& pool) {
+  DUAN_CHECK(ends_with_reader(run.graph, value), "the block does not end with what reads {}", value);
+  const ir::ValueId read = value_named(run.graph, value);
+  engine::Segment segment(run.graph, run.weights, options_for(run));
+  const int64_t width = ir::width(run.graph.value(read).type);
+  MeanProduct product(segment.width(), width);
+  std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
+  std::vector<float> x, lacking;
+  segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {
+    if (id == read) x.insert(x.end(), data, data + rows * width);
+  });
+  int64_t done = 0;
+  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
+    const size_t rows = run.samples.samples[s].size();
+    x.clear();
+    lacking.resize(rows * static_cast<size_t>(segment.width()));
+    segment.run(std::span(rounded.values)
+                    .subspan(static_cast<size_t>(done * rounded.width), rows * static_cast<size_t>(rounded.width)),
+                lacking, run.samples.images_of(s));
+    const float* expected = source_out.values.data() + done * source_out.width;
+    for (size_t i = 0; i < lacking.size(); ++i) lacking[i] = expected[i] - lacking[i];
+    product.add(static_cast<int64_t>(rows), lacking.data(), x.data(), pool);
+    for (size_t i = 0; i < lacking.size(); ++i) {
+      squares[i % squares.size()] += static_cast<double>(lacking[i]) * lacking[i];
+    }
+    done += static_cast<int64_t>(rows);
+    if (run.progress) run.progress(done);
+  }
+  for (double& square : squares) square /= static_cast<double>(done);
+  return {product.take(pool), std::move(squares)};
+}
+
+bool ends_with_reader(const ir::Graph& graph, const std::string& value) {
+  const ir::ValueId read = value_named(graph, value);
+  const ir::Node& last = graph.nodes.back();
+  int readers = 0;
+  bool ends = false;
+  for (const ir::Node& node : graph.nodes) {
+    if (std::find(node.inputs.begin(), node.inputs.end(), read) == node.inputs.end()) continue;
+    ++readers;
+    ends = std::holds_alternative<ir::Linear>(node.op) && std::holds_alternative<ir::Add>(last.op) &&
+           std::find(last.inputs.begin(), last.inputs.end(), node.output) != last.inputs.end();
+  }
+  return readers == 1 && ends;
+}
+
+bool follows_linear(const ir::Graph& graph, const std::string& value) {
+  const ir::Graph before = ir::up_to(graph, value_named(graph, value));
+  return std::any_of(before.nodes.begin(), before.nodes.end(),
+                     [](const ir::Node& node) { return std::holds_alternative<ir::Linear>(node.op); });
+}
+
+}  // namespace duan::quant

@@ -1,0 +1,62 @@
+// What rounding has changed so far in what a layer reads and where its output goes, as far as the layer can make up for
+// it: d is what an output y = w x of the source lacks in the rounded model, whose layer reads x, and the mean of d x^T
+// over tokens says which change of w brings the two nearest to each other (gptq.h).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/thread_pool.h"
+#include "quant/block_calibration.h"
+
+namespace duan::quant {
+
+// The mean over tokens of a b^T. The same bits for any number of threads and however tokens are cut into calls. Memory:
+// 4 * rows * columns bytes, and 2 KB for each row and column while tokens are added.
+class MeanProduct {
+ public:
+  MeanProduct(int64_t rows, int64_t columns);
+
+  // a[tokens, rows], b[tokens, columns].
+  void add(int64_t tokens, const float* a, const float* b, ThreadPool& pool);
+  // [rows, columns], after the last token.
+  std::vector<float> take(ThreadPool& pool);
+
+ private:
+  void add_waiting(ThreadPool& pool);
+
+  int64_t rows_, columns_, tokens_ = 0;
+  int64_t waiting_ = 0;       // tokens not in the sums yet
+  std::vector<float> a_, b_;  // of these, transposed: [rows, kTokens], [columns, kTokens]
+  std::vector<float> sums_;   // [rows, columns]
+};
+
+struct CarriedError {
+  std::vector<float> mean;        // [outputs, width]: of d x^T, or [width, width]: of x (x' - x)^T
+  std::vector<double> squares{};  // [outputs]: mean of d^2; empty with the latter
+};
+
+struct CarriedRun {
+  const ir::Graph& graph;               // of the block, which reads hidden states
+  const engine::WeightSource& weights;  // of layers that are rounded already: as they are now
+  const CalibrationSet& samples;
+  int threads;
+  std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
+};
+
+// For layers that read `value`, which no linear layer of the block stands before: x' being what the source reads, the d
+// of a weight w is w (x' - x).
+CarriedError carried_by_input(const CarriedRun& run, const std::string& value, const HiddenStates& source,
+                              const HiddenStates& rounded, ThreadPool& pool);
+
+// For the only layer that reads `value`, if the block ends by adding its output to the residual stream
+// (ends_with_reader): d is what the block's output lacks, all that blocks before it have left included.
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               const HiddenStates& rounded, ThreadPool& pool);
+
+bool ends_with_reader(const ir::Graph& graph, const std::string& value);
+bool follows_linear(const ir::Graph& graph, const std::string& value);
+
+}  // namespace duan::quant

@@ -28,8 +28,9 @@ from support.cases import SOURCES, Cases, check, parser, run_duan
 
 # Without rounded inputs the two differ by the order of float sums. With them the products themselves are exact, but a
 # last digit that differs before the rounding can move a code by one, which is a step of 1/127 of the largest input.
-# Such a step may show in a logit; over all logits it must drown. In fp16 many codes move, and the norm alone says much.
-TOLERANCE = {"fp32": {"weights": (5e-4, 1e-4), "inputs": (0.1, 1e-2)},
+# Such a step may show in a logit (as 0.121 in qwen2); over all logits it must drown. In fp16 many codes move, and the
+# norm alone says much.
+TOLERANCE = {"fp32": {"weights": (5e-4, 1e-4), "inputs": (0.15, 1e-2)},
              "fp16": {"weights": (6e-2, 1e-2), "inputs": (2, 6e-2)}}  # largest difference, relative norm
 # As ONNX Runtime is to be told: exact int8 products also without VNNI; no rounding of inputs that the model does not
 # ask for (the default, 4, rounds them to int8: what that costs is checked apart).

@@ -5,8 +5,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "engine/engine.h"
 #include "support/errors.h"
+#include "support/logits.h"
 #include "support/paths.h"
 #include "support/rounded_models.h"
 
@@ -14,22 +14,10 @@ namespace duan::quant {
 namespace {
 namespace fs = std::filesystem;
 
+using test::logits_of;
 using test::RoundingForm;
 
 fs::path tiny(const char* name) { return test::data_dir() / "models" / name; }
-
-std::vector<float> logits_of(const fs::path& folder) {
-  const models::Model model = models::Model::open(folder);
-  engine::Options options;
-  options.context = 32;
-  options.threads = 1;
-  options.compute = engine::Compute::fp32;
-  const auto engine = engine::make_native(model.graph, model.checkpoint, options);
-  std::vector<int64_t> ids;
-  for (int64_t i = 0; i < 12; ++i) ids.push_back(i * 7 % model.config.vocab_size);
-  const auto logits = engine->forward(ids);
-  return {logits.begin(), logits.end()};
-}
 
 Json converted(const fs::path& from, const fs::path& to, const ConvertOptions& options = {}) {
   return convert(models::Model::open(from), to, options, [](uint64_t, uint64_t) {});

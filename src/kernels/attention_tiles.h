@@ -5,8 +5,8 @@
 
 namespace duan::kernels {
 
-constexpr int64_t kPositionBlock = 64;  // positions per step of the online softmax, aligned to position 0
-constexpr int64_t kQueryGroup = 48;     // queries that pass over a block while it is in the cache
-constexpr int64_t kTotals = 16;         // lanes of the widest vector
+constexpr int64_t kPositionBlock = 128;  // positions per step of the online softmax, aligned to position 0
+constexpr int64_t kQueryGroup = 48;      // queries that pass over a block while it is in the cache
+constexpr int64_t kTotals = 16;          // lanes of the widest vector
 
 }  // namespace duan::kernels

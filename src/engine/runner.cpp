@@ -1,6 +1,8 @@
 #include "engine/runner.h"
 
 #include <algorithm>
+#include <atomic>
+#include <chrono>
 #include <cstring>
 #include <type_traits>
 
@@ -12,6 +14,7 @@ constexpr int64_t kParallelWork = 1 << 15;
 constexpr int64_t kColumnGrain = 16;     // columns of a matrix go to threads in multiples of this
 constexpr int64_t kGateUpColumns = 256;  // of gate and up computed before they are combined, while still in cache
 constexpr int64_t kAttentionRows = 48;   // rows of a chunk that one work item of attention takes
+constexpr int64_t kLinearRows = 192;     // rows of a picture that one work item of a linear layer takes
 
 }  // namespace
 
@@ -35,7 +38,11 @@ void Runner::run(size_t first_step, size_t last_step, int64_t first_row, int64_t
   for (size_t i = first_step; i < last_step; ++i) {
     first_row_ = first_row / plan_.steps[i].merged;
     rows_ = rows / plan_.steps[i].merged;
+    const auto start = std::chrono::steady_clock::now();
     std::visit([this](const auto& work) { run_step(work); }, plan_.steps[i].work);
+    if (profile_) {
+      profile_->add(plan_.steps[i], std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
+    }
     if (!probe_) continue;
     for (const auto& [value, id] : plan_.steps[i].makes) show(value, id);
   }
@@ -74,6 +81,14 @@ void Runner::parallel(int64_t count, int64_t grain, int64_t cost, const Work& wo
   pool_.run([&](int index) {
     const ThreadPool::Range range = ThreadPool::split(count, grain, index, pool_.threads());
     if (range.first < range.last) run(range.first, range.last, index);
+  });
+}
+
+template <typename Work>
+void Runner::deal(int64_t count, const Work& work) {
+  std::atomic<int64_t> next{0};
+  pool_.run([&](int thread) {
+    for (int64_t item = next++; item < count; item = next++) work(item, thread);
   });
 }
 
@@ -206,6 +221,15 @@ void Runner::run_part(const LinearPart& part, int64_t first, int64_t last, bool 
   std::visit(Run{*this, part, first, last, accumulate, thread}, part.product);
 }
 
+void Runner::run_rows(const LinearPart& part, int64_t first, int64_t last, bool accumulate) const {
+  const auto& dense = std::get<Dense>(part.weight.format);
+  kernels::LinearArgs args = linear_args(part, dense.data, dense.dtype, 0, part.weight.rows(), 0, accumulate);
+  args.x = data(part.in, first);
+  args.y = floats(part.out, first);
+  args.rows = last - first;
+  std::get<DenseProduct>(part.product).kernel->run(args);
+}
+
 // `w` holds the weight's rows from `origin` on.
 kernels::LinearArgs Runner::linear_args(const LinearPart& part, const std::byte* w, DType w_dtype, int64_t first,
                                         int64_t last, int64_t origin, bool accumulate) const {
@@ -248,6 +272,16 @@ void Runner::run_step(const LinearStep& s) {
   for (const LinearPart& part : s.parts) {
     columns += part.weight.rows();
     work += rows_ * part.weight.rows() * part.weight.columns();
+  }
+  const int64_t blocks = (rows_ + kLinearRows - 1) / kLinearRows;
+  const auto dense = [](const LinearPart& part) { return std::holds_alternative<DenseProduct>(part.product); };
+  if (pool_.threads() > 1 && blocks >= 4 * pool_.threads() && std::ranges::all_of(s.parts, dense)) {
+    // So many rows are dealt out: cores differ in speed, and the faster one would wait for the slower one's columns.
+    deal(blocks, [&](int64_t block, int) {
+      const int64_t first = block * kLinearRows, last = std::min(first + kLinearRows, rows_);
+      for (const LinearPart& part : s.parts) run_rows(part, first, last, s.accumulate);
+    });
+    return;
   }
   parallel(columns, kColumnGrain, work, [&](int64_t first, int64_t last, int thread) {
     int64_t begin = 0;  // of the part among all columns
@@ -361,16 +395,9 @@ void Runner::run_step(const AttentionStep& s) {
 
   const int64_t items = blocks * s.kv_heads;
   const int64_t cost = rows_ * (first_position + rows_) * s.heads * n;
-  const int threads = cost < kParallelWork ? 1 : pool_.threads();
   const auto round = [&](const auto& work) {
-    if (threads == 1) {
-      for (int64_t item = 0; item < items; ++item) work(item, 0);
-      return;
-    }
-    // Dealt out in turn: later rows see more positions, so neighbours cost alike.
-    pool_.run([&](int thread) {
-      for (int64_t item = thread; item < items; item += threads) work(item, thread);
-    });
+    if (cost >= kParallelWork && pool_.threads() > 1) return deal(items, work);
+    for (int64_t item = 0; item < items; ++item) work(item, 0);
   };
   if (rows_ == 1) {
     // A head's only query reads what the same item has just stored.

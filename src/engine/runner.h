@@ -1,6 +1,7 @@
 // Runs the steps of a plan over the rows of a chunk: owns the buffers, the KV cache and the threads of one sequence.
 #pragma once
 
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -10,6 +11,7 @@
 #include "engine/kv_cache.h"
 #include "engine/memory.h"
 #include "engine/plan.h"
+#include "engine/profile.h"
 
 namespace duan::engine {
 
@@ -50,9 +52,12 @@ class Runner {
   }
   float* floats(BufferId id, int64_t row) const { return static_cast<float*>(data(id, row)); }
 
-  // work(first, last) or work(first, last, thread) over [0, count), shared out unless it is small.
+  // work(first, last) or work(first, last, thread) over [0, count), shared out in equal parts unless it is small.
   template <typename Work>
   void parallel(int64_t count, int64_t grain, int64_t cost, const Work& work);
+  // work(item, thread) for the items [0, count): each thread takes the next one when it is done with its last.
+  template <typename Work>
+  void deal(int64_t count, const Work& work);
 
   void run_step(const InputStep& s);
   void run_step(const EmbedStep& s);
@@ -76,6 +81,8 @@ class Runner {
 
   // Columns [first, last) of the part's output.
   void run_part(const LinearPart& part, int64_t first, int64_t last, bool accumulate, int thread) const;
+  // Rows of plain weights, all columns.
+  void run_rows(const LinearPart& part, int64_t first, int64_t last, bool accumulate) const;
   // `w` holds the weight's rows from `origin` on.
   kernels::LinearArgs linear_args(const LinearPart& part, const std::byte* w, DType w_dtype, int64_t first,
                                   int64_t last, int64_t origin, bool accumulate) const;
@@ -92,6 +99,7 @@ class Runner {
   int64_t scratch_floats_ = 0;  // per thread
   std::vector<float> ones_;     // silu(x) = silu(x) * 1
   Probe probe_;
+  std::optional<Profile> profile_ = Profile::from_environment();
   // What is being run; rows are those of the present step, which may stand for several of the chunk.
   Chunk chunk_;
   int64_t first_row_ = 0, rows_ = 0;

@@ -66,7 +66,7 @@ class TensorChecks {
     check_plain();
     if (schemes_.quantized) {
       check_agreement();
-      if (options_.loader == Loader::vllm) check_ends();
+      check_ends();
       if (schemes_.packed) {
         check_packed();
       } else {
@@ -153,8 +153,19 @@ class TensorChecks {
   // vLLM's quantized layers are linear ones; tables and the head are read as plain numbers.
   void check_ends() {
     std::string first;
+    bool table = false;
     for (const LoaderModule& m : modules_.list) {
-      if (m.has_integers && (!m.linear || m.head) && first.empty()) first = printable(m.name) + " in integers";
+      if (!m.has_integers || (m.linear && !m.head)) continue;
+      if (first.empty()) first = printable(m.name) + " in integers";
+      table |= !m.linear;
+    }
+    if (options_.loader == Loader::transformers) {
+      if (table && !schemes_.packed) {
+        checks_.note("embedding", "its integers are used without their scales, and nothing is said, by transformers 4.57 "
+                                  "with compressed-tensors 0.13 unless CompressedTensorsConfig(run_compressed=False) is "
+                                  "passed; --keep 'embed_tokens|lm_head' leaves it plain");
+      }
+      return;
     }
     checks_.require(first.empty(), "embedding and head", "plain", first, "plain numbers",
                     "quantize with --keep 'embed_tokens|lm_head'");

@@ -90,6 +90,24 @@ TEST_F(LoaderChecks, GoodOnesAreGood) {
   EXPECT_EQ(text(failures(test::data_dir() / "models" / "qwen3-untied", {})), "");  // not quantized
 }
 
+TEST_F(LoaderChecks, AThetaThatOlderTransformersDoNotFindIsNoted) {
+  const auto noted = [](const fs::path& folder, const LoaderOptions& options) {
+    const std::vector<LoaderCheck> checks = check_for_loader(folder, options);
+    return std::ranges::count_if(
+        checks, [](const LoaderCheck& c) { return c.what == "rope_theta" && c.verdict == Verdict::note; });
+  };
+  const auto moved = [](bool keep) {
+    return [keep](Json& config) {
+      config["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 10000.0}};
+      config.erase("rope_theta");
+      if (keep) config["rope_theta"] = 10000.0;
+    };
+  };
+  EXPECT_EQ(noted(with_config(tiny(), moved(false)), kTransformers), 1);
+  EXPECT_EQ(noted(with_config(tiny(), moved(true)), kTransformers), 0);
+  EXPECT_EQ(noted(with_config(tiny(), moved(false)), {}), 0);
+}
+
 TEST_F(LoaderChecks, LlmCompressorsCheckpointsLoadInTransformers) {
   DUAN_NEEDS_REFERENCE();
   const fs::path golden = *test::reference_dir() / "golden" / "awq";

@@ -73,18 +73,21 @@ TEST(NativeEncoder, MakesWhatTheInterpreterMakesWithAndWithoutEachFusion) {
   }
 }
 
+// Two threads divide the columns of few rows, and are dealt the rows of a large picture.
 TEST(NativeEncoder, GivesTheSameBitsForAnyNumberOfThreads) {
-  const RandomPatches patches(*tiny().config.vision, 4, 9);
-  for (const Compute compute : {Compute::fp32, Compute::bf16}) {
-    const auto with = [&](int threads) {
-      Options options;
-      options.compute = compute;
-      options.threads = threads;
-      return all(make_native_encoder(*tiny().vision, tiny().checkpoint, options)->encode(patches.view()));
-    };
-    const std::vector<float> one = with(1);
-    EXPECT_EQ(with(2), one);
-    EXPECT_EQ(with(5), one);
+  for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{4, 9}, {20, 20}}) {
+    const RandomPatches patches(*tiny().config.vision, rows, columns);
+    for (const Compute compute : {Compute::fp32, Compute::bf16}) {
+      const auto with = [&](int threads) {
+        Options options;
+        options.compute = compute;
+        options.threads = threads;
+        return all(make_native_encoder(*tiny().vision, tiny().checkpoint, options)->encode(patches.view()));
+      };
+      const std::vector<float> one = with(1);
+      EXPECT_EQ(with(2), one) << rows << " x " << columns;
+      EXPECT_EQ(with(5), one) << rows << " x " << columns;
+    }
   }
 }
 

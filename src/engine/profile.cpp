@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <functional>
 #include <numeric>
 #include <string_view>
 #include <utility>
@@ -13,8 +14,9 @@ namespace {
 
 // In the order of Step::work.
 constexpr std::array<const char*, std::variant_size_v<decltype(Step::work)>> kNames = {
-    "input", "embed",     "blend_rows", "put_rows", "angles", "norm", "layer_norm", "round_input", "linear", "gate_up",
-    "rope",  "attention", "add",        "mul",      "silu",   "gelu", "cast",       "slice",       "merge_rows"};
+    "input",       "embed",  "blend_rows", "put_rows", "angles",    "norm", "layer_norm",
+    "round_input", "linear", "gate_up",    "rope",     "attention", "add",  "mul",
+    "silu",        "gelu",   "cast",       "slice",    "merge_rows"};
 
 }  // namespace
 

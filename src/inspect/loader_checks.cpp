@@ -48,7 +48,8 @@ std::vector<LoaderCheck> check_for_loader(const std::filesystem::path& folder, c
   check_tensors(modules, schemes, options, checks);
   const Json& text = json.contains("text_config") ? json["text_config"] : json;
   if (options.loader == Loader::transformers && text.contains("rope_parameters") && !text.contains("rope_theta")) {
-    checks.note("rope_theta", "only in rope_parameters, which transformers 4.57 does not know: it takes its default theta");
+    checks.note("rope_theta",
+                "only in rope_parameters, which transformers 4.57 does not know: it takes its default theta");
   }
   if (options.loader == Loader::vllm) check_shards(modules, schemes, config, options, checks);
   return std::move(checks.list);

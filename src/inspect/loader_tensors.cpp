@@ -161,9 +161,10 @@ class TensorChecks {
     }
     if (options_.loader == Loader::transformers) {
       if (table && !schemes_.packed) {
-        checks_.note("embedding", "its integers are used without their scales, and nothing is said, by transformers 4.57 "
-                                  "with compressed-tensors 0.13 unless CompressedTensorsConfig(run_compressed=False) is "
-                                  "passed; --keep 'embed_tokens|lm_head' leaves it plain");
+        checks_.note("embedding",
+                     "its integers are used without their scales, and nothing is said, by transformers 4.57 "
+                     "with compressed-tensors 0.13 unless CompressedTensorsConfig(run_compressed=False) is "
+                     "passed; --keep 'embed_tokens|lm_head' leaves it plain");
       }
       return;
     }

@@ -24,7 +24,8 @@ TEST(Verify, WhatQuantizeWritesLoads) {
   EXPECT_EQ(run_duan({"verify", w4, "--for", "transformers"}).exit_code, 0);
   const auto older = run_duan({"verify", int8, "--for", "transformers"});
   EXPECT_EQ(older.exit_code, 0);
-  EXPECT_NE(older.out.find("note  embedding: its integers are used without their scales"), std::string::npos) << older.out;
+  EXPECT_NE(older.out.find("note  embedding: its integers are used without their scales"), std::string::npos)
+      << older.out;
 
   // Its table of tokens in integers is more than vLLM reads.
   const auto bad = run_duan({"verify", int8, "--for", "vllm"});

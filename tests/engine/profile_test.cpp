@@ -28,15 +28,17 @@ TEST(Profile, AddsUpWhatEachKindTookAndTellsTheSlowestFirst) {
   {
     std::optional<Profile> profile = Profile::from_environment();
     ASSERT_TRUE(profile);
-    const Step norm{.work = NormStep{}, .makes = {}}, linear{.work = LinearStep{}, .makes = {}}, merge{.work = MergeRowsStep{}, .makes = {}};
+    const Step norm{.work = NormStep{}, .makes = {}}, linear{.work = LinearStep{}, .makes = {}},
+        merge{.work = MergeRowsStep{}, .makes = {}};
     profile->add(norm, 0.25);
     profile->add(linear, 1.5);
     profile->add(norm, 0.5);
     profile->add(merge, 0.125);
     const std::optional<Profile> moved = std::move(profile);  // tells nothing twice
   }
-  EXPECT_EQ(lines.all, (std::vector<std::string>{"profile: linear 1.500 s in 1 steps", "profile: norm 0.750 s in 2 steps",
-                                                 "profile: merge_rows 0.125 s in 1 steps"}));
+  EXPECT_EQ(lines.all,
+            (std::vector<std::string>{"profile: linear 1.500 s in 1 steps", "profile: norm 0.750 s in 2 steps",
+                                      "profile: merge_rows 0.125 s in 1 steps"}));
 }
 
 TEST(Profile, IsThereOnlyWhereItIsAskedFor) {

@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int16.h"
 #include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
@@ -110,17 +111,14 @@ void measure_linear(const LinearCase& shape, ThreadPool& pool, const Machine& ma
   const std::vector<std::byte> weights = random_elements(copies * shape.n * shape.k, shape.weight);
   const std::vector<std::byte> x = random_elements(shape.rows * shape.k, shape.x);
   std::vector<float> y(static_cast<size_t>(shape.rows * shape.n));
-  for (const LinearKernel& kernel : kernels::linear_kernels()) {
-    if (!isa_allowed(kernel.needs) || !kernel.fits(shape.weight, shape.x)) continue;
-    const std::string_view name = kernel.name;
-    if (name == "ref" || (name == "plain" && shape.rows > 64 && !options.slow)) continue;
+  const auto measure = [&](const char* operation, const char* kernel, double limit, const auto& run) {
     const double seconds = best_seconds(
         [&] {
           for (int64_t copy = 0; copy < copies; ++copy) {
             pool.run([&](int index) {
-              const auto [first, last] = ThreadPool::split(shape.n, 4, index, pool.threads());
-              kernel.run({x.data(), shape.x, shape.k, weights.data() + copy * weight_bytes, shape.weight, nullptr,
-                          y.data(), shape.n, shape.rows, first, last, shape.k, false});
+              const auto [first, last] = ThreadPool::split(shape.n, 16, index, pool.threads());
+              run(kernels::LinearArgs{x.data(), shape.x, shape.k, weights.data() + copy * weight_bytes, shape.weight,
+                                      nullptr, y.data(), shape.n, shape.rows, first, last, shape.k, false});
             });
           }
         },
@@ -129,12 +127,24 @@ void measure_linear(const LinearCase& shape, ThreadPool& pool, const Machine& ma
     const std::string text =
         fmt::format("{}x{}x{} {} x {}", shape.rows, shape.k, shape.n, dtype_name(shape.x), dtype_name(shape.weight));
     if (shape.rows == 1) {
-      report.add("linear", kernel.name, text, each, static_cast<double>(weight_bytes), "GB/s", machine.bandwidth);
+      report.add(operation, kernel, text, each, static_cast<double>(weight_bytes), "GB/s", machine.bandwidth);
     } else {
-      const double limit = kernel.needs == Isa::avx512_bf16 ? machine.peaks.bf16 : machine.peaks.fp32;
-      report.add("linear", kernel.name, text, each, 2.0 * static_cast<double>(shape.rows * shape.n * shape.k),
-                 "GFLOP/s", limit);
+      report.add(operation, kernel, text, each, 2.0 * static_cast<double>(shape.rows * shape.n * shape.k), "GFLOP/s",
+                 limit);
     }
+  };
+  for (const LinearKernel& kernel : kernels::linear_kernels()) {
+    if (!isa_allowed(kernel.needs) || !kernel.fits(shape.weight, shape.x)) continue;
+    const std::string_view name = kernel.name;
+    if (name == "ref" || (name == "plain" && shape.rows > 64 && !options.slow)) continue;
+    measure("linear", kernel.name, kernel.needs == Isa::avx512_bf16 ? machine.peaks.bf16 : machine.peaks.fp32,
+            kernel.run);
+  }
+  // Beside the peak of floats, whose place it takes.
+  for (const kernels::LinearInt16Kernel& kernel : kernels::linear_int16_kernels()) {
+    if (kernel.needs == Isa::plain || !isa_allowed(kernel.needs)) continue;
+    if (shape.x != DType::f32 || shape.rows < kernels::kInt16Rows) continue;
+    measure("linear_int16", kernel.name, machine.peaks.fp32, kernel.run);
   }
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/error.h"
-#include "kernels/kernel_support.h"
+#include "kernels/linear_product.h"
 
 namespace duan::test {
 namespace {
@@ -16,60 +16,6 @@ using kernels::LinearKernel;
 
 constexpr DType kWeightTypes[] = {DType::f32, DType::f16, DType::bf16};
 constexpr DType kActivationTypes[] = {DType::f32, DType::bf16};
-
-struct Shape {
-  int64_t rows, k, columns;
-};
-
-// Operands of one product, and y with an unused column at the end of each row.
-struct Product {
-  Product(const Shape& sizes, DType weight, DType activation, Random& random, Guard guard)
-      : shape(sizes),
-        x_stride(shape.k + random.whole(0, 3)),
-        y_stride(shape.columns + 1),
-        x((shape.rows - 1) * x_stride + shape.k, activation, random, guard),
-        w(shape.columns * shape.k, weight, random, guard, static_cast<size_t>(random.whole(0, 1))),
-        bias(shape.columns, DType::f32, random, guard),
-        before(shape.rows * y_stride, DType::f32, random),
-        with_bias(random.chance(0.5)),
-        args{x.data(),
-             activation,
-             x_stride,
-             w.data(),
-             weight,
-             with_bias ? reinterpret_cast<const float*>(bias.data()) : nullptr,
-             nullptr,
-             y_stride,
-             shape.rows,
-             0,
-             shape.columns,
-             shape.k,
-             random.chance(0.5)} {}
-
-  std::vector<float> initial() {
-    std::vector<float> y(static_cast<size_t>(shape.rows * y_stride));
-    std::memcpy(y.data(), before.data(), y.size() * sizeof(float));
-    return y;
-  }
-  std::vector<float> run(const LinearKernel& kernel, Guard guard = Guard::after) {
-    // The last row's unused column is left out, so that a store past the last result meets the guard.
-    const size_t count = static_cast<size_t>(shape.rows * y_stride - 1);
-    Guarded<float> y(count, guard);
-    std::memcpy(y.data(), before.data(), count * sizeof(float));
-    LinearArgs copy = args;
-    copy.y = y.data();
-    kernel.run(copy);
-    std::vector<float> result = initial();
-    std::memcpy(result.data(), y.data(), count * sizeof(float));
-    return result;
-  }
-
-  Shape shape;
-  int64_t x_stride, y_stride;
-  Operand x, w, bias, before;
-  bool with_bias;
-  LinearArgs args;
-};
 
 const LinearKernel& reference() { return kernels::linear_kernels().back(); }
 
@@ -100,7 +46,7 @@ TEST_P(LinearKernels, AgreesWithReferenceOverOddShapesBesideGuardPages) {
       for (const Shape& shape : odd_shapes(random)) {
         const Guard guard = random.chance(0.7) ? Guard::after : Guard::before;
         Product product(shape, weight, activation, random, guard);
-        const std::vector<float> actual = product.run(kernel(), guard), expected = product.run(reference());
+        const std::vector<float> actual = product.run(kernel().run, guard), expected = product.run(reference().run);
         ASSERT_LE(nmse(actual, expected), 1e-10)
             << shape.rows << "x" << shape.k << "x" << shape.columns << " " << dtype_name(activation) << " x "
             << dtype_name(weight) << ", seed " << kSeed;
@@ -117,7 +63,7 @@ TEST_P(LinearKernels, GivesTheSameBitsForEveryNumberOfRowsAndSplitOfColumns) {
       Random random(7);
       for (const Shape& shape : {Shape{17, 77, 31}, Shape{14, 2500, 9}, Shape{8, 1024, 12}, Shape{7, 33, 1030}}) {
         Product product(shape, weight, activation, random, Guard::after);
-        const std::vector<float> together = product.run(kernel());
+        const std::vector<float> together = product.run(kernel().run);
         std::vector<float> apart = product.initial();
         const int64_t x_bytes = product.x_stride * static_cast<int64_t>(dtype_size(activation));
         for (int64_t row = 0; row < shape.rows;) {
@@ -149,7 +95,7 @@ TEST_P(LinearKernels, LetsNanThrough) {
         Product product({5, k, 9}, weight, activation, random, Guard::after);
         product.x.set(2 * product.x_stride + random.whole(0, k - 1), NAN);
         product.w.set(4 * k + random.whole(0, k - 1), NAN);
-        const std::vector<float> actual = product.run(kernel()), expected = product.run(reference());
+        const std::vector<float> actual = product.run(kernel().run), expected = product.run(reference().run);
         ASSERT_LE(nmse(actual, expected), 1e-10) << "k " << k;
         ASSERT_TRUE(std::isnan(actual[static_cast<size_t>(2 * product.y_stride)]));
         ASSERT_TRUE(std::isnan(actual[4]));

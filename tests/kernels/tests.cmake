@@ -1,5 +1,6 @@
 duan_test(kernels/attention_test.cpp DEPENDS duan::kernels)
 duan_test(kernels/dequantize_test.cpp DEPENDS duan::kernels)
+duan_test(kernels/linear_int16_test.cpp DEPENDS duan::kernels)
 duan_test(kernels/linear_int8_test.cpp DEPENDS duan::kernels)
 duan_test(kernels/linear_test.cpp DEPENDS duan::kernels)
 duan_test(kernels/rows_test.cpp DEPENDS duan::kernels)

@@ -192,7 +192,7 @@ void add_bench(CLI::App& app) {
           ->capture_default_str();
   add_engine_choice(*command, "--engine", options->model.engine, "What runs the model");
   command->add_option("--compute", options->model.compute, "Precision of activations in matrix products")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "fp32", "int16", "bf16"}))
       ->capture_default_str();
   command->add_option("--kv-dtype", options->model.kv_dtype, "Precision of the KV cache")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))

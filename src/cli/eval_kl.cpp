@@ -133,7 +133,7 @@ void add_eval_kl(CLI::App& eval) {
   add_engine_options(*command, options->model);
   add_engine_choice(*command, "--reference-engine", options->reference_engine, "What runs the reference");
   command->add_option("--reference-compute", options->reference_compute, "Precision of the reference's activations")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "fp32", "int16", "bf16"}))
       ->capture_default_str();
   command->add_flag("--json", options->json, "One JSON object");
   command->footer(

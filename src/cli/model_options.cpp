@@ -28,7 +28,7 @@ CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::
 void add_engine_options(CLI::App& command, ModelOptions& o) {
   add_engine_choice(command, "--engine", o.engine, "What runs the model");
   command.add_option("--compute", o.compute, "Precision of activations in matrix products")
-      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->check(CLI::IsMember({"auto", "fp32", "int16", "bf16"}))
       ->capture_default_str();
   command.add_option("--kv-dtype", o.kv_dtype, "Precision of the KV cache")
       ->check(CLI::IsMember({"auto", "f32", "bf16"}))
@@ -63,7 +63,19 @@ fs::path model_folder(const std::string& model) {
 }
 
 const char* compute_name(engine::Compute compute) {
-  return compute == engine::Compute::bf16 ? "bf16" : compute == engine::Compute::fp16 ? "fp16" : "fp32";
+  switch (compute) {
+    case engine::Compute::automatic:
+      return "auto";
+    case engine::Compute::int16:
+      return "int16";
+    case engine::Compute::bf16:
+      return "bf16";
+    case engine::Compute::fp16:
+      return "fp16";
+    case engine::Compute::fp32:
+      break;
+  }
+  return "fp32";
 }
 
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag) {

@@ -70,9 +70,10 @@ engine::Options OpenedModel::engine_options(const ModelOptions& o) const {
   engine::Options options;
   options.threads = o.threads;
   options.chunk = o.chunk;
-  options.compute = o.compute == "fp32"   ? engine::Compute::fp32
-                    : o.compute == "bf16" ? engine::Compute::bf16
-                                          : engine::Compute::automatic;
+  options.compute = o.compute == "fp32"    ? engine::Compute::fp32
+                    : o.compute == "int16" ? engine::Compute::int16
+                    : o.compute == "bf16"  ? engine::Compute::bf16
+                                           : engine::Compute::automatic;
   options.kv_automatic = o.kv_dtype == "auto";
   options.kv_dtype = o.kv_dtype == "bf16" ? DType::bf16 : DType::f32;
   options.context = context_of(o);
@@ -89,7 +90,7 @@ int64_t OpenedModel::context_of(const ModelOptions& options) const {
 }
 
 ort::Options OpenedModel::onnx_options(const ModelOptions& o) const {
-  if (o.compute == "bf16") {
+  if (o.compute == "bf16" || o.compute == "int16") {
     throw Error(
         "an ONNX graph states its own precision; of --engine onnx, fp32 asks for exact products with "
         "quantized weights",

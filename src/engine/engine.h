@@ -14,9 +14,11 @@
 
 namespace duan::engine {
 
-// Precision of the activations that enter matrix products. `automatic` is bf16 where the processor multiplies bf16
-// directly and the weights are stored so, else fp32. fp16 cannot be asked for: an ONNX graph may have it.
-enum class Compute { automatic, fp32, bf16, fp16 };
+// Precision of the activations that enter matrix products. int16: many rows at once are rounded to 13 bits and a sign
+// of the largest in each block of 64, few rows not at all (kernels/linear_int16.h). `automatic` is fp32 unless the
+// weights are bf16 or quantized; then bf16 where the processor multiplies bf16 directly, int16 where that is faster
+// than fp32. fp16 cannot be asked for: an ONNX graph may have it.
+enum class Compute { automatic, fp32, int16, bf16, fp16 };
 
 struct Options {
   int threads = 0;  // 0: one per processor
@@ -71,7 +73,7 @@ class Engine {
 std::unique_ptr<Engine> make_reference(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint,
                                        const Options& options);
 
-// The planned engine. Results are bit-identical for any number of threads and any chunk.
+// The planned engine. Results are bit-identical for any number of threads, and for any chunk unless compute is int16.
 std::unique_ptr<Engine> make_native(const ir::Graph& graph, const checkpoint::Checkpoint& checkpoint,
                                     const Options& options);
 

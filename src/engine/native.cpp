@@ -65,7 +65,7 @@ class NativeEngine final : public Engine {
   int64_t position() const override { return position_; }
   int64_t context() const override { return context_; }
   void set_probe(Probe probe) override { runner_.set_probe(std::move(probe)); }
-  Compute compute() const override { return precision_.bf16 ? Compute::bf16 : Compute::fp32; }
+  Compute compute() const override { return precision_.compute; }
   int threads() const override { return runner_.threads(); }
   MemoryUse memory() const override { return {plan().weight_bytes, runner_.kv_bytes(), plan().arena_bytes}; }
 

@@ -22,7 +22,12 @@ class Planner {
  public:
   Planner(const ir::Graph& graph, const WeightSource& weights, const Options& options, const Precision& precision,
           PlanRows rows)
-      : graph_(graph), weights_(weights), bf16_(precision.bf16), kv_dtype_(precision.kv_dtype), rows_(rows) {
+      : graph_(graph),
+        weights_(weights),
+        bf16_(precision.compute == Compute::bf16),
+        int16_(precision.compute == Compute::int16),
+        kv_dtype_(precision.kv_dtype),
+        rows_(rows) {
     const std::vector<std::string> known = fusion_names();
     for (const std::string& name : options.disabled_fusions) {
       if (name != "all" && std::find(known.begin(), known.end(), name) == known.end()) {
@@ -181,18 +186,21 @@ class Planner {
     }
     result.in = float_input(node.inputs[0]);
     if (const auto* dense = std::get_if<Dense>(&result.weight.format)) {
-      result.product = DenseProduct{&kernels::select_linear(dense->dtype, x_dtype())};
+      result.product = DenseProduct{float_kernels(dense->dtype)};
       return result;
     }
-    const kernels::LinearKernel& kernel = kernels::select_linear(x_dtype(), x_dtype());
+    const FloatKernels kernels = float_kernels(x_dtype());
     const bool whole_groups = kernels::code_groups(result.weight).group_size % kernels::kRowGroup == 0;
-    const bool direct_row = kernel.row != nullptr && x_dtype() == DType::f32 && whole_groups;
-    result.product = DequantizedProduct{&kernels::select_dequantize(), &kernel, direct_row};
+    const bool direct_row = kernels.any_rows->row != nullptr && x_dtype() == DType::f32 && whole_groups;
+    result.product = DequantizedProduct{&kernels::select_dequantize(), kernels, direct_row};
     plan_.scratch_bytes = std::max(
-        plan_.scratch_bytes, kDequantizedRows * result.weight.columns() * static_cast<int64_t>(dtype_size(x_dtype())));
+        plan_.scratch_bytes, kDequantizedRowsForMany * result.weight.columns() * static_cast<int64_t>(dtype_size(x_dtype())));
     return result;
   }
   DType x_dtype() const { return bf16_ ? DType::bf16 : DType::f32; }
+  FloatKernels float_kernels(DType weight) const {
+    return {&kernels::select_linear(weight, x_dtype()), int16_ ? &kernels::select_linear_int16() : nullptr};
+  }
 
   template <typename StepType>
   void add_step(StepType step, std::vector<ValueId> makes) {
@@ -450,7 +458,7 @@ class Planner {
 
   const ir::Graph& graph_;
   const WeightSource& weights_;
-  bool bf16_;
+  bool bf16_, int16_;
   DType kv_dtype_;
   PlanRows rows_;
   Fusions fusions_;
@@ -473,8 +481,7 @@ WeightSource weights_of(const checkpoint::Checkpoint& checkpoint) {
 }
 
 Precision choose_precision(const ir::Graph& graph, const WeightSource& weights, const Options& options) {
-  const auto automatic = [&] {
-    if (!isa_allowed(Isa::avx512_bf16)) return false;
+  const auto narrow_weights = [&] {
     for (const ir::Node& node : graph.nodes) {
       if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
         const ir::WeightInfo& info = graph.weight(linear->weight);
@@ -485,9 +492,19 @@ Precision choose_precision(const ir::Graph& graph, const WeightSource& weights, 
     }
     return false;
   };
+  if (options.compute == Compute::int16 && !isa_allowed(Isa::avx2)) {
+    throw Error("int16 needs AVX2", "--compute", "leave it out, or choose fp32");
+  }
   Precision precision;
-  precision.bf16 = options.compute == Compute::automatic ? automatic() : options.compute == Compute::bf16;
-  precision.kv_dtype = options.kv_automatic ? (precision.bf16 ? DType::bf16 : DType::f32) : options.kv_dtype;
+  precision.compute = options.compute;
+  if (options.compute == Compute::automatic) {
+    const Compute fast = isa_allowed(Isa::avx512_bf16) ? Compute::bf16
+                         : kernels::int16_is_faster()  ? Compute::int16
+                                                       : Compute::fp32;
+    precision.compute = narrow_weights() ? fast : Compute::fp32;
+  }
+  const DType kv_dtype = precision.compute == Compute::bf16 ? DType::bf16 : DType::f32;
+  precision.kv_dtype = options.kv_automatic ? kv_dtype : options.kv_dtype;
   return precision;
 }
 

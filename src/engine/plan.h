@@ -15,6 +15,7 @@
 #include "kernels/attention.h"
 #include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int16.h"
 #include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 #include "tensor/angles.h"
@@ -79,13 +80,17 @@ struct LayerNormStep {
 };
 
 // How a matrix is multiplied.
+struct FloatKernels {
+  const kernels::LinearKernel* any_rows;
+  const kernels::LinearInt16Kernel* many_rows;  // takes its place from kernels::kInt16Rows rows on; nullptr: never
+};
 struct DenseProduct {  // rows of plain numbers, read where they lie
-  const kernels::LinearKernel* kernel;
+  FloatKernels kernels;
 };
 struct DequantizedProduct {  // a few rows at a time made plain in a scratch buffer, then multiplied
   const kernels::DequantizeKernel* dequantize;
-  const kernels::LinearKernel* kernel;
-  bool direct_row;  // a single row goes through kernel->row, which reads the codes
+  FloatKernels kernels;
+  bool direct_row;  // a single row goes through any_rows->row, which reads the codes
 };
 struct Int8Product {  // codes times codes
   const kernels::LinearInt8Kernel* kernel;
@@ -184,8 +189,12 @@ struct Plan {
   const kernels::RowsKernel* rows = nullptr;
 };
 
-// Rows of a quantized weight that are made plain at a time.
-inline constexpr int64_t kDequantizedRows = 16;
+// Rows of a quantized weight that are made plain at a time: few of them stay in the L1 and L2 caches; many rows of x,
+// which are packed for each time, want more.
+inline constexpr int64_t kDequantizedRows = 16, kDequantizedRowsForMany = 128;
+inline int64_t dequantized_rows(int64_t x_rows) {
+  return x_rows < kernels::kInt16Rows ? kDequantizedRows : kDequantizedRowsForMany;
+}
 
 // The fusions a plan may use; Options::disabled_fusions turns them off:
 //   "shared_input"  linears that read the same value run as one step (q, k, v)
@@ -201,7 +210,7 @@ using WeightSource = std::function<Weight(const std::string& name, const Shape& 
 WeightSource weights_of(const checkpoint::Checkpoint& checkpoint);  // which must outlive it
 
 struct Precision {
-  bool bf16 = false;  // the inputs of matrix products in floating point are rounded to bf16
+  Compute compute = Compute::fp32;  // fp32, int16 or bf16: of the inputs of matrix products in floating point
   DType kv_dtype = DType::f32;
 };
 

@@ -200,20 +200,21 @@ void Runner::run_part(const LinearPart& part, int64_t first, int64_t last, bool 
     int thread;
     void operator()(const DenseProduct& p) const {
       const auto& dense = std::get<Dense>(part.weight.format);
-      p.kernel->run(runner.linear_args(part, dense.data, dense.dtype, first, last, 0, accumulate));
+      runner.multiply(p.kernels, runner.linear_args(part, dense.data, dense.dtype, first, last, 0, accumulate));
     }
     void operator()(const DequantizedProduct& p) const {
       const DType dtype = runner.buffer(part.in).dtype;
       if (p.direct_row && runner.rows_ == 1) {
-        p.kernel->row(runner.linear_args(part, nullptr, dtype, first, last, 0, accumulate),
-                      kernels::code_groups(part.weight));
+        p.kernels.any_rows->row(runner.linear_args(part, nullptr, dtype, first, last, 0, accumulate),
+                                kernels::code_groups(part.weight));
         return;
       }
       std::byte* rows = runner.dequantized_.data() + thread * runner.plan_.scratch_bytes;
-      for (int64_t n = first; n < last; n += kDequantizedRows) {
-        const int64_t end = std::min(n + kDequantizedRows, last);
+      const int64_t step = dequantized_rows(runner.rows_);
+      for (int64_t n = first; n < last; n += step) {
+        const int64_t end = std::min(n + step, last);
         p.dequantize->run({.weight = &part.weight, .first = n, .last = end, .out = rows, .out_dtype = dtype});
-        p.kernel->run(runner.linear_args(part, rows, dtype, n, end, n, accumulate));
+        runner.multiply(p.kernels, runner.linear_args(part, rows, dtype, n, end, n, accumulate));
       }
     }
     void operator()(const Int8Product& p) const { runner.multiply_int8(part, p, first, last, accumulate); }
@@ -227,7 +228,13 @@ void Runner::run_rows(const LinearPart& part, int64_t first, int64_t last, bool 
   args.x = data(part.in, first);
   args.y = floats(part.out, first);
   args.rows = last - first;
-  std::get<DenseProduct>(part.product).kernel->run(args);
+  multiply(std::get<DenseProduct>(part.product).kernels, args);
+}
+
+// The step's rows decide, not those of one call: its parts must not differ.
+void Runner::multiply(const FloatKernels& kernels, const kernels::LinearArgs& args) const {
+  if (kernels.many_rows != nullptr && rows_ >= kernels::kInt16Rows) return kernels.many_rows->run(args);
+  kernels.any_rows->run(args);
 }
 
 // `w` holds the weight's rows from `origin` on.

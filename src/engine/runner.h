@@ -86,6 +86,7 @@ class Runner {
   // `w` holds the weight's rows from `origin` on.
   kernels::LinearArgs linear_args(const LinearPart& part, const std::byte* w, DType w_dtype, int64_t first,
                                   int64_t last, int64_t origin, bool accumulate) const;
+  void multiply(const FloatKernels& kernels, const kernels::LinearArgs& args) const;
   void multiply_int8(const LinearPart& part, const Int8Product& product, int64_t first, int64_t last,
                      bool accumulate) const;
   void rotate(float* x, int64_t stride, BufferId angles, int64_t row, int64_t rows, int64_t heads, int64_t n) const;

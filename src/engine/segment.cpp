@@ -26,7 +26,6 @@ Segment::~Segment() = default;
 
 int64_t Segment::width() const { return ir::width(graph_.value(graph_.outputs.at(0)).type); }
 void Segment::set_probe(Probe probe) { runner_->set_probe(std::move(probe)); }
-bool Segment::bf16() const { return precision_.bf16; }
 
 void Segment::run(std::span<const int64_t> ids, std::span<float> out, const SequenceImages* images) {
   runner_->start({.inputs = inputs_.of(ids, 0, images)});

@@ -28,7 +28,6 @@ class Segment {
 
   int64_t width() const;  // of the output
   void set_probe(Probe probe);
-  bool bf16() const;  // what Compute::automatic became
 
  private:
   void run(int64_t tokens, std::span<float> out);

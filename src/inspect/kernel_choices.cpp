@@ -7,6 +7,7 @@
 #include "kernels/attention.h"
 #include "kernels/dequantize.h"
 #include "kernels/linear.h"
+#include "kernels/linear_int16.h"
 #include "kernels/linear_int8.h"
 #include "kernels/rows.h"
 
@@ -40,6 +41,11 @@ std::vector<KernelChoice> kernel_choices(const models::Model& model) {
       choices.push_back({"linear", fmt::format("{} weights, {} activations", dtype_name(weight), dtype_name(x)),
                          kernels::select_linear(weight, x).name, kernels::explain_linear(weight, x)});
     }
+  }
+  const bool in_floats = !weight_dtypes.empty() || !dequantized.empty();
+  if (in_floats && isa_allowed(Isa::avx2)) {
+    choices.push_back({"linear_int16", fmt::format("{} rows or more, --compute int16", kernels::kInt16Rows),
+                       kernels::select_linear_int16().name, kernels::explain_linear_int16()});
   }
   for (const std::string& format : integer_products) {
     choices.push_back({"linear_int8", format, kernels::select_linear_int8().name, kernels::explain_linear_int8()});

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/cpu.h"
 #include "base/error.h"
 #include "engine/image_encoder.h"
 #include "engine/plan.h"
@@ -77,7 +78,7 @@ TEST(NativeEncoder, MakesWhatTheInterpreterMakesWithAndWithoutEachFusion) {
 TEST(NativeEncoder, GivesTheSameBitsForAnyNumberOfThreads) {
   for (const auto& [rows, columns] : {std::pair<int64_t, int64_t>{4, 9}, {20, 20}}) {
     const RandomPatches patches(*tiny().config.vision, rows, columns);
-    for (const Compute compute : {Compute::fp32, Compute::bf16}) {
+    for (const Compute compute : {Compute::fp32, Compute::int16, Compute::bf16}) {
       const auto with = [&](int threads) {
         Options options;
         options.compute = compute;
@@ -101,6 +102,18 @@ TEST(NativeEncoder, StaysCloseInBf16) {
   const double difference = rms_difference(all(encoder->encode(patches.view())), all(expected));
   EXPECT_LE(difference, 2e-2);
   EXPECT_GT(difference, 1e-5);  // else it did not run in bf16
+}
+
+TEST(NativeEncoder, StaysCloserInInt16) {
+  if (!cpu_has(Isa::avx2)) GTEST_SKIP() << "this processor has no avx2";
+  const RandomPatches patches(*tiny().config.vision, 8, 9);
+  Options options;
+  options.compute = Compute::int16;
+  const ImageFeatures expected = make_reference_encoder(*tiny().vision, tiny().checkpoint)->encode(patches.view());
+  const auto encoder = make_native_encoder(*tiny().vision, tiny().checkpoint, options);
+  const double difference = rms_difference(all(encoder->encode(patches.view())), all(expected));
+  EXPECT_LE(difference, 2e-3);
+  EXPECT_GT(difference, 1e-5);  // else it did not run in int16
 }
 
 TEST(NativeEncoder, RefusesPixelsThatAreNotFinite) {

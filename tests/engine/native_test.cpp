@@ -3,6 +3,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/cpu.h"
 #include "base/error.h"
 #include "engine/plan.h"
 #include "eval/compare.h"
@@ -70,6 +71,29 @@ TEST(Native, Bf16StaysCloseToFp32) {
       EXPECT_LE(c.rms, 3e-2 * c.logit_std) << golden;
       EXPECT_GT(c.rms, 0) << "bf16 was not used";
     }
+  }
+}
+
+// Fewer than kInt16Rows rows are multiplied in fp32, more in 12 and 13 bits of each block's largest.
+TEST(Native, Int16RoundsManyRowsOnly) {
+  if (!cpu_has(Isa::avx2)) GTEST_SKIP() << "this processor has no avx2";
+  for (const auto& folder : test::tiny_models()) {
+    const models::Model model = models::Model::open(folder);
+    const std::vector<int64_t> ids = random_ids(model, 73);
+    const auto logits = [&](Compute compute, int threads, int64_t chunk) {
+      return all_logits(*engine::make_native(model.graph, model.checkpoint, options_with(compute, threads, chunk)),
+                        ids);
+    };
+    const std::vector<float> exact = logits(Compute::fp32, 1, 512), rounded = logits(Compute::int16, 1, 512);
+    EXPECT_EQ(logits(Compute::int16, 3, 512), rounded) << folder;
+    EXPECT_EQ(logits(Compute::int16, 1, kernels::kInt16Rows - 1), exact) << folder;
+    double difference = 0, size = 0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      difference += std::pow(static_cast<double>(rounded[i]) - exact[i], 2);
+      size += std::pow(static_cast<double>(exact[i]), 2);
+    }
+    EXPECT_LE(difference, 1e-6 * size) << folder;
+    EXPECT_GT(difference, 0) << folder << ": int16 was not used";
   }
 }
 

@@ -31,14 +31,14 @@ void expect_sound(const Plan& plan) {
 TEST(Plan, BuffersThatLiveTogetherDoNotOverlap) {
   for (const auto& folder : test::tiny_models()) {
     const models::Model model = models::Model::open(folder);
-    for (const bool bf16 : {false, true}) {
+    for (const Compute compute : {Compute::fp32, Compute::int16, Compute::bf16}) {
       for (const bool fused : {false, true}) {
         Options options;
         options.context = 128;
         options.chunk = 100;
         if (!fused) options.disabled_fusions = {"all"};
         const Plan plan =
-            make_plan(model.graph, weights_of(model.checkpoint), options, {bf16, DType::f32}, PlanRows::asked);
+            make_plan(model.graph, weights_of(model.checkpoint), options, {compute, DType::f32}, PlanRows::asked);
         expect_sound(plan);
         int64_t together = 0;
         for (const Buffer& buffer : plan.buffers) together += size_of(plan, buffer);

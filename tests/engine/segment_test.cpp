@@ -66,6 +66,7 @@ TEST(Segment, RunsOneSequenceAfterAnotherFromTheStart) {
   const ir::Graph graph = ir::subgraph(model.graph, cuts[1], cuts[2]);
   Options options;
   options.context = kTokens;
+  options.compute = Compute::fp32;
   Segment segment(graph, weights_of(model.checkpoint), options);
   std::vector<float> hidden(static_cast<size_t>(kTokens * segment.width()));
   for (size_t i = 0; i < hidden.size(); ++i) hidden[i] = std::sin(static_cast<float>(i));

@@ -12,7 +12,7 @@ DUAN_TARGET_BEGIN(DUAN_TARGET_AVX2)
 
 namespace duan::kernels::avx2 {
 namespace {
-// sum += pairs of products. GCC 12 would add into another register and copy that back, which costs a sixth of the time.
+// sum += pairs of products. In assembly, because GCC 12 adds into another register and copies that back.
 inline void multiply_add(__m256i& sum, __m256i x, __m256i w) {
   asm("vpaddd %1, %0, %0" : "+x"(sum) : "x"(_mm256_madd_epi16(x, w)));
 }

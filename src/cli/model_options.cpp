@@ -27,7 +27,10 @@ CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::
 
 void add_engine_options(CLI::App& command, ModelOptions& o) {
   add_engine_choice(command, "--engine", o.engine, "What runs the model");
-  command.add_option("--compute", o.compute, "Precision of activations in matrix products")
+  command
+      .add_option("--compute", o.compute,
+                  "Precision of activations in matrix products; auto: bf16 or int16 where that is faster and weights "
+                  "are bf16 or quantized, else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "int16", "bf16"}))
       ->capture_default_str();
   command.add_option("--kv-dtype", o.kv_dtype, "Precision of the KV cache")

@@ -192,9 +192,7 @@ struct Plan {
 // Rows of a quantized weight that are made plain at a time: few of them stay in the L1 and L2 caches; many rows of x,
 // which are packed for each time, want more.
 inline constexpr int64_t kDequantizedRows = 16, kDequantizedRowsForMany = 128;
-inline int64_t dequantized_rows(int64_t x_rows) {
-  return x_rows < kernels::kInt16Rows ? kDequantizedRows : kDequantizedRowsForMany;
-}
+inline int64_t dequantized_rows(int64_t x_rows) { return x_rows < 32 ? kDequantizedRows : kDequantizedRowsForMany; }
 
 // The fusions a plan may use; Options::disabled_fusions turns them off:
 //   "shared_input"  linears that read the same value run as one step (q, k, v)

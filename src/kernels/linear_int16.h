@@ -24,7 +24,7 @@ namespace duan::kernels {
 
 inline constexpr int64_t kInt16Block = 64;  // 64 * 8191 * 4096 < 2^31
 // From so many rows on rounding the weights is worth it.
-inline constexpr int64_t kInt16Rows = 32;
+inline constexpr int64_t kInt16Rows = 64;
 
 struct LinearInt16Kernel {
   const char* name;

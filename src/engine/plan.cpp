@@ -1,6 +1,7 @@
 #include "engine/plan.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 
@@ -193,8 +194,9 @@ class Planner {
     const bool whole_groups = kernels::code_groups(result.weight).group_size % kernels::kRowGroup == 0;
     const bool direct_row = kernels.any_rows->row != nullptr && x_dtype() == DType::f32 && whole_groups;
     result.product = DequantizedProduct{&kernels::select_dequantize(), kernels, direct_row};
-    plan_.scratch_bytes = std::max(
-        plan_.scratch_bytes, kDequantizedRowsForMany * result.weight.columns() * static_cast<int64_t>(dtype_size(x_dtype())));
+    const int64_t columns = result.weight.columns();
+    const int64_t most = dequantized_rows(std::numeric_limits<int64_t>::max(), columns);
+    plan_.scratch_bytes = std::max(plan_.scratch_bytes, most * columns * static_cast<int64_t>(dtype_size(x_dtype())));
     return result;
   }
   DType x_dtype() const { return bf16_ ? DType::bf16 : DType::f32; }

@@ -1,6 +1,7 @@
 // A graph compiled for the native engine: steps in order, buffers with fixed places in one arena, kernels chosen.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -189,10 +190,12 @@ struct Plan {
   const kernels::RowsKernel* rows = nullptr;
 };
 
-// Rows of a quantized weight that are made plain at a time: few of them stay in the L1 and L2 caches; many rows of x,
-// which are packed for each time, want more.
-inline constexpr int64_t kDequantizedRows = 16, kDequantizedRowsForMany = 128;
-inline int64_t dequantized_rows(int64_t x_rows) { return x_rows < 32 ? kDequantizedRows : kDequantizedRowsForMany; }
+// Rows of a quantized weight of so many columns that are made plain at a time: 16 stay in the caches; many rows of x,
+// which are packed anew for each time, want up to 128, or 512 Ki elements of each thread's memory.
+inline int64_t dequantized_rows(int64_t x_rows, int64_t columns) {
+  constexpr int64_t kFew = 16, kMost = 128, kElements = int64_t{1} << 19;
+  return x_rows < 32 ? kFew : std::clamp(kElements / (columns + 1) / kFew * kFew, kFew, kMost);
+}
 
 // The fusions a plan may use; Options::disabled_fusions turns them off:
 //   "shared_input"  linears that read the same value run as one step (q, k, v)

@@ -210,7 +210,7 @@ void Runner::run_part(const LinearPart& part, int64_t first, int64_t last, bool 
         return;
       }
       std::byte* rows = runner.dequantized_.data() + thread * runner.plan_.scratch_bytes;
-      const int64_t step = dequantized_rows(runner.rows_);
+      const int64_t step = dequantized_rows(runner.rows_, part.weight.columns());
       for (int64_t n = first; n < last; n += step) {
         const int64_t end = std::min(n + step, last);
         p.dequantize->run({.weight = &part.weight, .first = n, .last = end, .out = rows, .out_dtype = dtype});

@@ -5,7 +5,7 @@
 // to the nearest even. Row n of w: scale = the power of two that brings max|w| to [2048, 4096); a bfloat16 of at least
 // a sixteenth of the block's largest keeps its value. y[m, n] = sum over blocks of (x_scale * w_scale) * sum_k x_code *
 // w_code (+ bias[n]), the inner sum exact in int32. A code has 12 or 13 bits of the block's largest value, a bfloat16
-// has 8 of its own: those of values that are less than a sixteenth of the largest are the finer.
+// has 8 of its own, which makes it the finer one only below a sixteenth (w) or a 32nd (x) of the largest.
 //
 // Per output element the sum depends on k alone: results are bit-identical for every number of rows, every column range
 // and every number of threads. A block whose largest magnitude is below 2^-115 counts as 0; one with a value that is

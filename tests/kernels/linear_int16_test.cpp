@@ -11,7 +11,6 @@
 namespace duan::test {
 namespace {
 
-using kernels::LinearArgs;
 using kernels::LinearInt16Kernel;
 
 constexpr DType kWeightTypes[] = {DType::f32, DType::f16, DType::bf16};
@@ -60,20 +59,7 @@ TEST_P(LinearInt16Kernels, GivesTheSameBitsForEveryNumberOfRowsAndSplitOfColumns
   for (const Shape& shape : {Shape{17, 77, 31}, Shape{14, 1300, 9}, Shape{201, 1024, 12}, Shape{7, 33, 200}}) {
     Product product(shape, DType::bf16, DType::f32, random, Guard::after);
     const std::vector<float> together = product.run(kernel().run);
-    std::vector<float> apart = product.initial();
-    for (int64_t row = 0; row < shape.rows;) {
-      const int64_t rows = std::min<int64_t>(shape.rows - row, random.whole(1, 9));
-      for (int64_t column = 0; column < shape.columns;) {
-        LinearArgs part = product.args;
-        part.x = product.x.data() + row * product.x_stride * 4;
-        part.y = apart.data() + row * product.y_stride;
-        part.rows = rows;
-        part.first = column;
-        part.last = column = std::min(shape.columns, column + random.whole(1, 60));
-        kernel().run(part);
-      }
-      row += rows;
-    }
+    const std::vector<float> apart = product.run_in_parts(kernel().run, random, 9, 60);
     ASSERT_TRUE(same_bits(together, apart)) << shape.rows << "x" << shape.k << "x" << shape.columns;
   }
 }

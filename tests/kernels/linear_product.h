@@ -1,6 +1,7 @@
 // Operands of a linear layer with random sizes, for the tests of all kernels that take LinearArgs.
 #pragma once
 
+#include <algorithm>
 #include <cstring>
 #include <vector>
 
@@ -56,6 +57,25 @@ struct Product {
     std::vector<float> result = initial();
     std::memcpy(result.data(), y.data(), count * sizeof(float));
     return result;
+  }
+
+  // The same by calls of up to so many rows and columns each.
+  std::vector<float> run_in_parts(Run kernel, Random& random, int64_t most_rows, int64_t most_columns) {
+    std::vector<float> y = initial();
+    for (int64_t row = 0; row < shape.rows;) {
+      const int64_t rows = std::min<int64_t>(shape.rows - row, random.whole(1, most_rows));
+      for (int64_t column = 0; column < shape.columns;) {
+        kernels::LinearArgs part = args;
+        part.x = x.data() + row * x_stride * static_cast<int64_t>(dtype_size(args.x_dtype));
+        part.y = y.data() + row * y_stride;
+        part.rows = rows;
+        part.first = column;
+        part.last = column = std::min(shape.columns, column + random.whole(1, most_columns));
+        kernel(part);
+      }
+      row += rows;
+    }
+    return y;
   }
 
   Shape shape;

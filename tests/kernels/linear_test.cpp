@@ -11,7 +11,6 @@
 namespace duan::test {
 namespace {
 
-using kernels::LinearArgs;
 using kernels::LinearKernel;
 
 constexpr DType kWeightTypes[] = {DType::f32, DType::f16, DType::bf16};
@@ -64,21 +63,7 @@ TEST_P(LinearKernels, GivesTheSameBitsForEveryNumberOfRowsAndSplitOfColumns) {
       for (const Shape& shape : {Shape{17, 77, 31}, Shape{14, 2500, 9}, Shape{8, 1024, 12}, Shape{7, 33, 1030}}) {
         Product product(shape, weight, activation, random, Guard::after);
         const std::vector<float> together = product.run(kernel().run);
-        std::vector<float> apart = product.initial();
-        const int64_t x_bytes = product.x_stride * static_cast<int64_t>(dtype_size(activation));
-        for (int64_t row = 0; row < shape.rows;) {
-          const int64_t rows = std::min<int64_t>(shape.rows - row, random.whole(1, 3));
-          for (int64_t column = 0; column < shape.columns;) {
-            LinearArgs part = product.args;
-            part.x = product.x.data() + row * x_bytes;
-            part.y = apart.data() + row * product.y_stride;
-            part.rows = rows;
-            part.first = column;
-            part.last = column = std::min(shape.columns, column + random.whole(1, 300));
-            kernel().run(part);
-          }
-          row += rows;
-        }
+        const std::vector<float> apart = product.run_in_parts(kernel().run, random, 3, 300);
         ASSERT_TRUE(same_bits(together, apart)) << shape.rows << "x" << shape.k << "x" << shape.columns;
       }
     }

@@ -1,10 +1,11 @@
-"""Endless batches of pictures of one size and of the dialogues about them, drawn in a second process."""
+"""Endless batches of pictures of one size and of the dialogues about them, drawn in other processes."""
 import multiprocessing
 import os
 import queue as queue_module
 import random
 
 import numpy
+from tokenizers import Tokenizer
 
 import image_texts
 import images
@@ -16,9 +17,13 @@ SYSTEMS = ("You are a helpful assistant.", "你是一个有用的助手。", "An
 ALL, SIMPLE = (34, 22, 14, 15, 15), (60, 0, 40, 0, 0)
 
 
-def produce(queue, seed, patches, most_tokens, level):
-    """Puts (pictures [n, height, width, 3], slot labels, asked) of one size each; level (0, 1, 2) may change on the way."""
+def produce(queue, seed, patches, most_tokens, level, tokenizer):
+    """Puts (pictures [n, height, width, 3], slot labels, what Dialogues.batch() gives) of one size each.
+
+    level (0, 1, 2) may change on the way.
+    """
     rng, waiting, parent = random.Random(seed), {}, os.getppid()
+    dialogues = Dialogues(Tokenizer.from_file(tokenizer))
     while True:
         easy = level.value == 0
         kind = rng.choices(image_texts.KINDS, SIMPLE if level.value < 2 else ALL)[0]
@@ -28,7 +33,9 @@ def produce(queue, seed, patches, most_tokens, level):
         group.append((array, images.slot_labels(picture, centres, array.shape), asked))
         # A small picture costs mostly its dialogue, about 40 tokens; a large one its patches.
         if len(group) >= max(4, patches // (array.shape[0] * array.shape[1] // 256 + 24)):
-            batch = numpy.stack([one[0] for one in group]), numpy.stack([one[1] for one in group]), [one[2] for one in group]
+            pictures, slots, talks = ([one[part] for one in group] for part in range(3))
+            batch = (numpy.stack(pictures), numpy.stack(slots),
+                     dialogues.batch(rng, array.shape[0] * array.shape[1] // images.FACTOR ** 2, talks))
             while True:
                 try:
                     queue.put(batch, timeout=5)
@@ -41,18 +48,24 @@ def produce(queue, seed, patches, most_tokens, level):
 
 
 class Source:
-    def __init__(self, seed, patches, most_tokens=40, level=2):
+    """`workers` processes that draw; a batch has about `patches` patches."""
+
+    def __init__(self, seed, patches, tokenizer, most_tokens=40, level=2, workers=1):
         context = multiprocessing.get_context("spawn")
         self.level = context.Value("i", level)
-        self.queue = context.Queue(8)
-        self.process = context.Process(target=produce, args=(self.queue, seed, patches, most_tokens, self.level), daemon=True)
-        self.process.start()
+        self.queue = context.Queue(8 + workers)
+        self.processes = [context.Process(target=produce, daemon=True,
+                                          args=(self.queue, seed + (worker << 32), patches, most_tokens, self.level, str(tokenizer)))
+                          for worker in range(workers)]
+        for process in self.processes:
+            process.start()
 
     def next(self):
         return self.queue.get()
 
     def stop(self):
-        self.process.terminate()
+        for process in self.processes:
+            process.terminate()
 
 
 class Dialogues:

@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
 """Teaches the demo model to read text in pictures: trains a vision tower beside the language part and both together.
 
-Two stages of so many minutes of CPU time each. `tower`: the tower alone learns to name the character at each sixth of
-an image token (an auxiliary head that is dropped afterwards). `all`: tower and language part learn dialogues about
-pictures, mixed with the dialogues of train.jsonl so that nothing is forgotten. Muon for the matrices of the layers,
-AdamW for the rest, cosine to zero over each stage, exponential average of the weights; the best average by held-out
-answers is written to --out in Qwen3-VL's format.
+Two stages of so many minutes each, of CPU time on a CPU (others may use the machine), of real time on a GPU. `tower`: the
+tower alone learns to name the character at each sixth of an image token (an auxiliary head that is dropped afterwards).
+`all`: tower and language part learn dialogues about pictures, mixed with the dialogues of train.jsonl so that nothing is
+forgotten. Muon for the matrices of the layers, AdamW for the rest, cosine to zero over each stage, exponential average of
+the weights; the best average by held-out answers is written to --out in Qwen3-VL's format. Where the weights to begin with
+can read already, pictures of all kinds come from the start; else easy ones first.
 
     python tools/demo/train_vision.py --work build/demo --stage tower --minutes 12
     python tools/demo/train_vision.py --work build/demo --stage all --minutes 60 --out build/demo/vl
+    python tools/demo/train_vision.py --stage all --minutes 15 --device cuda --workers 14 --patches 12288 --text-tokens 8192
 """
 import argparse
 import math
@@ -58,7 +60,9 @@ def score(model, cases):
     """{kind: share of answers that greedy decoding gets right to the last token}, and under "all"."""
     right, total = {}, {}
     for pictures, _, kinds, ids, places, labels, before in cases:
-        best = model(torch.from_numpy(ids), torch.from_numpy(places), pictures, before).argmax(-1).numpy()
+        device = model.inverse.device
+        best = model(torch.from_numpy(ids).to(device), torch.from_numpy(places).to(device), pictures.to(device), before)
+        best = best.argmax(-1).cpu().numpy()
         wrong = set((places[best != labels] // ids.shape[1]).tolist())
         for row, kind in enumerate(kinds):
             for name in (kind, "all"):
@@ -72,7 +76,8 @@ def score_slots(model, head, cases):
     """Share of the slots with a character that the auxiliary head names rightly."""
     right = total = 0
     for pictures, slots, *_ in cases:
-        guess = head(model.vision(pictures)[0]).view(-1, len(image_texts.characters())).argmax(-1).numpy()
+        tokens = model.vision(pictures.to(head.weight.device))[0]
+        guess = head(tokens).view(-1, len(image_texts.characters())).argmax(-1).cpu().numpy()
         slots = slots.reshape(-1)
         right, total = right + ((guess == slots) & (slots > 0)).sum(), total + (slots > 0).sum()
     return right / total
@@ -89,8 +94,8 @@ class Average:
     def add(self, model):
         self.count += 1
         keep = min(self.keep, (1 + self.count) / (10 + self.count))
-        for name, value in model.state_dict().items():
-            self.values[name].lerp_(value, 1 - keep)
+        values = model.state_dict()
+        torch._foreach_lerp_([self.values[name] for name in values], list(values.values()), 1 - keep)
 
 
 def save(path, state):
@@ -104,7 +109,7 @@ def main():
     parser.add_argument("--model", type=pathlib.Path, default=pathlib.Path("models/demo"), help="tokenizer, weights to begin with")
     parser.add_argument("--out", type=pathlib.Path, default=pathlib.Path("build/demo/vl"))
     parser.add_argument("--stage", choices=("tower", "all"), required=True)
-    parser.add_argument("--minutes", type=float, required=True, help="of CPU time, for this stage: others may use the machine")
+    parser.add_argument("--minutes", type=float, required=True, help="for this stage: of CPU time, with --device cuda of real time")
     parser.add_argument("--rate", type=float, default=1e-3, help="AdamW's, of the tower")
     parser.add_argument("--text-rate", type=float, default=3e-4, help="AdamW's, of the language part")
     parser.add_argument("--muon", type=float, default=2.0, help="Muon's rates, as a multiple of AdamW's")
@@ -112,28 +117,40 @@ def main():
     parser.add_argument("--text-tokens", type=int, default=1024, help="of the replayed dialogues of a step")
     parser.add_argument("--dialogues", type=int, default=40000, help="lines of train.jsonl to replay")
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--workers", type=int, default=1, help="processes that draw")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--every", type=float, default=4.0, help="minutes (CPU) between scores and checkpoints")
-    parser.add_argument("--start", type=pathlib.Path, help="checkpoint of a stage to begin with (default: that of the tower)")
+    parser.add_argument("--every", type=float, default=4.0, help="minutes between scores and checkpoints")
+    parser.add_argument("--start", type=pathlib.Path, help="checkpoint of a stage to begin with (default: the tower's, if there is one)")
     parser.add_argument("--resume", action="store_true", help="go on from this stage's checkpoint")
     options = parser.parse_args()
     torch.manual_seed(options.seed)
     torch.set_num_threads(options.threads)
+    torch.set_float32_matmul_precision("high")
+    clock = time.process_time if options.device == "cpu" else time.monotonic
     options.work.mkdir(parents=True, exist_ok=True)
     joint = options.stage == "all"
     path = options.work / f"vision_{options.stage}.pt"
+
+    def move(*arrays):
+        return [torch.as_tensor(array).to(options.device) for array in arrays]
 
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
     dialogues = Dialogues(tokenizer)
     model = Qwen3VL(Shape(vocab_size=tokenizer.get_vocab_size()), VisionShape())
     head = nn.Linear(256, images.SLOTS * len(image_texts.characters()))
-    start = path if options.resume else options.start or (options.work / "vision_tower.pt" if joint else None)
-    load_weights(model, load_file(options.model / "model.safetensors"))
+    tower = options.work / "vision_tower.pt"
+    start = path if options.resume else options.start or (tower if joint and tower.exists() else None)
+    weights = load_file(options.model / "model.safetensors")
+    taught = any("visual" in name for name in weights)
+    load_weights(model, weights)
     average, step, seen, spent, best = None, 0, {"pictures": 0, "text": 0, "tokens": 0}, 0.0, -1.0
-    state = torch.load(start, weights_only=True) if start else None
+    state = torch.load(start, weights_only=True, map_location="cpu") if start else None
     if state:
         model.load_state_dict(state["model"])
         head.load_state_dict(state["head"])
+    model.to(options.device)
+    head.to(options.device)
     parts = [(options.rate, [*model.vision.named_parameters(), *head.named_parameters()])]
     parts += [(options.text_rate, list(model.text.named_parameters()))] if joint else []
     matrices, others = [], []
@@ -147,45 +164,47 @@ def main():
     if options.resume:
         for optimizer, saved in zip(optimizers, state["optimizers"]):
             optimizer.load_state_dict(saved)
-        average.values, average.count = state["average"], state["step"]
+        average.values = {name: value.to(options.device) for name, value in state["average"].items()}
+        average.count = state["step"]
         step, seen, spent, best = (state[name] for name in ("step", "seen", "spent", "best"))
     cases = validation(dialogues)
     replay = batches(load_part(options.work / "train.jsonl", tokenizer, options.dialogues), options.text_tokens,
                      options.seed + 1000 + step) if joint else None
-    judge = Qwen3VL(model.text.shape, model.vision.shape)
-    rng = random.Random(options.seed * 1000003 + step)
-    source = Source(options.seed * 7919 + step + (1 << 20) * joint, options.patches, level=2)
+    judge = Qwen3VL(model.text.shape, model.vision.shape).to(options.device)
+    source = Source(options.seed * 7919 + step + (1 << 20) * joint, options.patches, options.model / "tokenizer.json",
+                    workers=options.workers)
     print(f"{sum(p.numel() for p in model.parameters())} parameters, {sum(p.numel() for p in model.vision.parameters())} of "
           f"them in the tower; {len(image_texts.characters()) - 1} characters", flush=True)
 
-    begun, mean, noted, shown = time.process_time() - spent, {}, spent, spent
+    def slot_loss(tokens, slots):
+        return F.cross_entropy(head(tokens).view(-1, len(image_texts.characters())), slots.view(-1))
+
+    begun, mean, noted, shown = clock() - spent, {}, spent, spent
     while True:
         part = spent / (60 * options.minutes)
-        source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
+        if not taught:
+            source.level.value = 0 if part < (0.06 if joint else 0.15) else 1 if part < (0.15 if joint else 0.25) else 2
         scale = min(1.0, (step + 1) / 100) * 0.5 * (1 + math.cos(math.pi * min(1.0, part)))
         for group in [group for optimizer in optimizers for group in optimizer.param_groups]:
             group["lr"] = group["base"] * max(scale, 1e-3)
-        pictures, slots, asked = source.next()
-        pictures, slots = torch.from_numpy(pictures), torch.from_numpy(slots.astype(numpy.int64))
+        pictures, slots, (ids, places, labels, before) = source.next()
+        pictures, slots = move(pictures, slots.astype(numpy.int64))
         tokens, levels = model.vision(pictures) if joint else (model.vision(pictures, False), [])
-        losses = {"slots": F.cross_entropy(head(tokens).view(-1, len(image_texts.characters())), slots.view(-1))}
+        losses = {"slots": slot_loss(tokens, slots)}
         loss = losses["slots"]
         if joint:
-            count = pictures.shape[1] * pictures.shape[2] // 1024
-            ids, places, labels, before = dialogues.batch(rng, count, asked)
-            logits = model(torch.from_numpy(ids), torch.from_numpy(places), pictures, before, (tokens, levels))
-            losses["read"] = F.cross_entropy(logits, torch.from_numpy(labels))
-            text_ids, text_places, text_labels = next(replay)
+            seen["tokens"] += ids.size
+            ids, places, labels = move(ids, places, labels)
+            losses["read"] = F.cross_entropy(model(ids, places, pictures, before, (tokens, levels)), labels)
+            text_ids, text_places, text_labels = move(*next(replay))
             losses["text"] = F.cross_entropy(model(text_ids, text_places), text_labels)
             # Seeing is the slower of the two to learn and costs a fifth: one more batch for the tower alone.
             pictures_too, slots_too, _ = source.next()
-            slots_too = torch.from_numpy(slots_too.astype(numpy.int64))
-            more = F.cross_entropy(head(model.vision(torch.from_numpy(pictures_too), False)).view(-1, len(image_texts.characters())),
-                                   slots_too.view(-1))
+            pictures_too, slots_too = move(pictures_too, slots_too.astype(numpy.int64))
+            more = slot_loss(model.vision(pictures_too, False), slots_too)
             loss = losses["read"] + 0.7 * losses["text"] + 0.3 * losses["slots"] + 0.7 * more
             seen["tower"] = seen.get("tower", 0) + len(pictures_too)
             seen["text"] += text_ids.numel()
-            seen["tokens"] += ids.size
         loss.backward()
         torch.nn.utils.clip_grad_norm_([p for group in others for p in group["params"]], 1.0)
         for optimizer in optimizers:
@@ -194,14 +213,14 @@ def main():
         average.add(model)
         step += 1
         seen["pictures"] += len(pictures)
-        for name, value in losses.items():
-            mean[name] = value.item() if name not in mean else 0.97 * mean[name] + 0.03 * value.item()
-        spent = time.process_time() - begun
+        for name, value in losses.items():  # on the device: a step does not wait for the one before
+            mean[name] = value.detach() if name not in mean else mean[name].lerp(value.detach(), 0.03)
+        spent = clock() - begun
         over = spent >= 60 * options.minutes
         if spent - shown > 20 or over:
             shown = spent
             print(f"step {step} level {source.level.value} {spent:.0f} s, {seen} "
-                  + " ".join(f"{name} {value:.3f}" for name, value in mean.items()), flush=True)
+                  + " ".join(f"{name} {value.item():.3f}" for name, value in mean.items()), flush=True)
         if spent - noted > 60 * options.every or over:
             noted = spent
             judge.load_state_dict(average.values)

@@ -137,7 +137,7 @@ class Vision(nn.Module):
         return [one.view(rows // 2, 2, columns // 2, 2).permute(0, 2, 1, 3).reshape(-1) for one in (y, x)]
 
     @functools.lru_cache(maxsize=64)
-    def tables(self, rows, columns):
+    def tables(self, rows, columns, device):
         """(corner ids [4, patches], corner weights [4, patches, 1], cos, sin [patches, head_dim])."""
         y, x = self.coordinates(rows, columns)
         side, dim = round(self.shape.num_position_embeddings ** 0.5), self.shape.hidden_size // self.shape.num_heads
@@ -152,11 +152,11 @@ class Vision(nn.Module):
         inverse = 10000.0 ** (-torch.arange(0, dim // 2, 2).float() / (dim // 2))
         angles = torch.cat((torch.outer(y.float(), inverse), torch.outer(x.float(), inverse)), -1)
         angles = torch.cat((angles, angles), -1)
-        return ids, weights[..., None], angles.cos(), angles.sin()
+        return [one.to(device) for one in (ids, weights[..., None], angles.cos(), angles.sin())]
 
     def forward(self, images, deepstack=True):
         """([batch, tokens, out], [the same of each deepstack level]), or the first of them alone."""
-        ids, weights, cos, sin = self.tables(images.shape[1] // 16, images.shape[2] // 16)
+        ids, weights, cos, sin = self.tables(images.shape[1] // 16, images.shape[2] // 16, images.device)
         x = self.patch(self.patchify(images)) + (self.pos_embed(ids) * weights).sum(0)
         levels = []
         for number, block in enumerate(self.blocks):
@@ -198,12 +198,12 @@ class Qwen3VL(nn.Module):
         tokens, levels = seen or self.vision(images)
         rows, columns = images.shape[1] // 32, images.shape[2] // 32
         count = rows * columns
-        angles = positions(before, rows, columns, ids.shape[1] - before - count)[self.axis].T * self.inverse
+        angles = positions(before, rows, columns, ids.shape[1] - before - count).to(ids.device)[self.axis].T * self.inverse
         cos, sin = angles.cos(), angles.sin()
         decoder = self.text.model
         x = decoder.embed_tokens(ids)
         x = torch.cat((x[:, :before], tokens, x[:, before + count:]), 1)
-        mask = torch.full((ids.shape[1], ids.shape[1]), float("-inf")).triu(1)
+        mask = torch.full((ids.shape[1], ids.shape[1]), float("-inf"), device=ids.device).triu(1)
         for number, layer in enumerate(decoder.layers):
             x = layer(x, cos, sin, mask)
             if number < len(levels):

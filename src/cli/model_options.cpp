@@ -65,22 +65,6 @@ fs::path model_folder(const std::string& model) {
   return model;
 }
 
-const char* compute_name(engine::Compute compute) {
-  switch (compute) {
-    case engine::Compute::automatic:
-      return "auto";
-    case engine::Compute::int16:
-      return "int16";
-    case engine::Compute::bf16:
-      return "bf16";
-    case engine::Compute::fp16:
-      return "fp16";
-    case engine::Compute::fp32:
-      break;
-  }
-  return "fp32";
-}
-
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag) {
   std::vector<int64_t> ids;
   const char* at = text.data();

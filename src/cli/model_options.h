@@ -31,8 +31,6 @@ CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::
 // The folder a model argument means: itself, or the demo model that comes with duan. Throws Error if there is none.
 std::filesystem::path model_folder(const std::string& model);
 
-const char* compute_name(engine::Compute compute);  // "fp32", "int16", "bf16", "fp16"
-
 // "1,2,3" or "[1, 2, 3]". Throws Error naming the flag.
 std::vector<int64_t> parse_ids(const std::string& text, const std::string& flag);
 

@@ -26,7 +26,8 @@ namespace {
 struct QuantizeCommand {
   ModelOptions model;
   ImageOptions images;
-  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on";
+  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on",
+                      compute = "auto";
   std::string shard_size = "5GB", held_out;
   std::vector<std::string> calibration, keep, include;
   int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
@@ -60,6 +61,8 @@ void check_flags(const QuantizeCommand& c) {
     throw Error("does not weigh what rounding changed before a layer", "--image-token-weight",
                 "add --no-propagate-error");
   }
+  only({"--compute"}, c.method.starts_with("awq") || c.method == "gptq",
+       "it belongs to --method awq, gptq and awq-gptq");
   only({"--search-tokens"}, c.method == "awq", "it belongs to --method awq");
   only({"--smooth-gqa"}, c.method.starts_with("awq") || (!in_groups && !c.no_smooth),
        "it belongs to --method awq, awq-gptq, int8-static and int8-dynamic where they smooth");
@@ -110,6 +113,9 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   recipe.smooth_gqa = c.smooth_gqa;
   recipe.image_weight = c.image_weight;
   recipe.propagate_error = !c.no_propagate_error;
+  recipe.compute = c.compute == "bf16"   ? engine::Compute::bf16
+                   : c.compute == "fp32" ? engine::Compute::fp32
+                                         : engine::Compute::automatic;
   if (c.alpha != "auto") {
     char* end = nullptr;
     recipe.alpha = std::strtod(c.alpha.c_str(), &end);
@@ -275,6 +281,12 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                    "Let no layer make up for what rounding changed before it: a third of the forward passes, more "
                    "error (gptq, awq-gptq)");
   command
+      .add_option("--compute", c.compute,
+                  "Precision of inputs and Gram matrices while calibrating (awq, gptq, awq-gptq); auto: bf16 where the "
+                  "weights are and the processor multiplies it directly, else fp32")
+      ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
+      ->capture_default_str();
+  command
       .add_option(
           "--keep,--ignore", c.keep,
           "Leave matrices whose name this matches as they are; may be repeated. With \"re:\" before it, it must "
@@ -339,6 +351,7 @@ void add_quantize(CLI::App& app) {
       "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-awq --method awq --calibration chats.jsonl\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-gptq --method awq-gptq --calibration chats.jsonl\n"
+      "  duan quantize Qwen3-1.7B -o out --method awq-gptq --calibration chats.jsonl --compute fp32\n"
       "  duan quantize Qwen3-1.7B -o out --method rtn --weight-observer imatrix --calibration chats.jsonl");
   command->callback([c] { run_quantize(*c); });
 }

@@ -19,6 +19,7 @@ namespace duan::engine {
 // weights are bf16 or quantized; then bf16 where the processor multiplies bf16 directly, int16 where that is faster
 // than fp32. fp16 cannot be asked for: an ONNX graph may have it.
 enum class Compute { automatic, fp32, int16, bf16, fp16 };
+const char* compute_name(Compute compute);  // "auto", "fp32", "int16", "bf16", "fp16"
 
 struct Options {
   int threads = 0;  // 0: one per processor

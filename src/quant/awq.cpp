@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "ir/subgraph.h"
+#include "quant/module_writer.h"
 #include "quant/parts.h"
 
 namespace duan::quant {
@@ -18,10 +19,10 @@ constexpr double kLeastScale = 1e-4;  // before they are centred
 constexpr int64_t kPieceRows = 256;
 constexpr size_t kLeastSamples = 4;  // unless they are long
 
-engine::Options options_for(const Sequences& rows, int threads) {
+engine::Options options_for(const Sequences& rows, int threads, engine::Compute compute) {
   engine::Options options;
   options.threads = threads;
-  options.compute = engine::Compute::fp32;
+  options.compute = compute;
   options.context = *std::max_element(rows.lengths.begin(), rows.lengths.end());
   return options;
 }
@@ -190,8 +191,9 @@ AwqSplit awq_split(const ir::Graph& block, const std::string& value) {
                                              static_cast<ir::NodeId>(whole.nodes.size()))};
 }
 
-Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weights, const Sequences& in, int threads) {
-  engine::Segment segment(graph, weights, options_for(in, threads));
+Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weights, const Sequences& in, int threads,
+                        engine::Compute compute) {
+  engine::Segment segment(graph, weights, options_for(in, threads, compute));
   Sequences out{segment.width(), {}, in.lengths, in.images};
   out.values.resize(in.values.size() / static_cast<size_t>(in.width) * static_cast<size_t>(out.width));
   run_each(segment, in, out.values, [](size_t, size_t) { return true; });
@@ -199,26 +201,36 @@ Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weig
 }
 
 AwqTrial::AwqTrial(const ir::Graph& after, const engine::WeightSource& weights, std::vector<SourceMatrix> consumers,
-                   const WeightRounding& rounding, Sequences rows, ThreadPool& pool)
-    : consumers_(std::move(consumers)), rounding_(rounding), rows_(std::move(rows)), pool_(pool) {
+                   const WeightRounding& rounding, Sequences rows, ThreadPool& pool, engine::Compute compute)
+    : consumers_(std::move(consumers)),
+      rounding_(rounding),
+      rows_(std::move(rows)),
+      pool_(pool),
+      dtype_(products_in(compute)) {
   rounding_.observer = WeightObserver::minmax;
   rounding_.scale_dtype = DType::f32;
   rounding_.largest_outward = true;
   for (const SourceMatrix& matrix : consumers_) {
-    std::vector<float>& values = matrices_.emplace_back(static_cast<size_t>(matrix.rows() * matrix.columns()));
-    for_parts(pool_, matrix.rows(), 1, matrix.rows() * matrix.columns(), [&](int64_t begin, int64_t end, int) {
-      matrix.read(begin, end - begin, values.data() + begin * matrix.columns());
+    const int64_t columns = matrix.columns();
+    std::vector<std::byte>& values =
+        matrices_.emplace_back(static_cast<size_t>(matrix.rows() * columns) * dtype_size(dtype_));
+    for_parts(pool_, matrix.rows(), 1, matrix.rows() * columns, [&](int64_t begin, int64_t end, int) {
+      std::vector<float> row(static_cast<size_t>(columns));
+      for (int64_t r = begin; r < end; ++r) {
+        matrix.read(r, 1, row.data());
+        store(row, dtype_, values.data() + static_cast<size_t>(r * columns) * dtype_size(dtype_));
+      }
     });
   }
   // The engine reads weights where they lie, so one plan serves all candidates.
   weights_ = [this, weights](const std::string& name, const Shape& shape) {
     for (size_t i = 0; i < consumers_.size(); ++i) {
       if (consumers_[i].name() != name) continue;
-      return Weight{name, shape, Dense{DType::f32, reinterpret_cast<const std::byte*>(matrices_[i].data())}};
+      return Weight{name, shape, Dense{dtype_, matrices_[i].data()}};
     }
     return weights(name, shape);
   };
-  segment_ = std::make_unique<engine::Segment>(after, weights_, options_for(rows_, pool_.threads()));
+  segment_ = std::make_unique<engine::Segment>(after, weights_, options_for(rows_, pool_.threads(), compute));
   const size_t count = rows_.values.size() / static_cast<size_t>(rows_.width);
   expected_.resize(count * static_cast<size_t>(segment_->width()));
   out_.resize(expected_.size());
@@ -234,13 +246,14 @@ double AwqTrial::loss(std::span<const float> scales, double limit) {
     DUAN_CHECK(scales.size() == columns, "{} scales for {} columns", scales.size(), columns);
     for_parts(pool_, matrix.rows(), 1, 8 * matrix.rows() * matrix.columns(), [&](int64_t begin, int64_t end, int) {
       RoundedRow rounded;
+      std::vector<float> row(columns);
       for (int64_t r = begin; r < end; ++r) {
-        const std::span<float> row(matrices_[i].data() + static_cast<size_t>(r) * columns, columns);
         matrix.read(r, 1, row.data());
         for (size_t c = 0; c < columns; ++c) row[c] *= scales[c];
         round_row(row, rounding_, rounded);
         dequantize_row(rounded, rounding_, row);
         for (size_t c = 0; c < columns; ++c) row[c] /= scales[c];
+        store(row, dtype_, matrices_[i].data() + static_cast<size_t>(r) * columns * dtype_size(dtype_));
       }
     });
   }

@@ -67,17 +67,19 @@ struct AwqSplit {
 };
 AwqSplit awq_split(const ir::Graph& block, const std::string& value);
 
-// Runs a graph that ir::subgraph or ir::up_to made, in fp32; the same for any number of threads.
-Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weights, const Sequences& in, int threads);
+// Runs a graph that ir::subgraph or ir::up_to made; the same for any number of threads.
+Sequences run_sequences(const ir::Graph& graph, const engine::WeightSource& weights, const Sequences& in, int threads,
+                        engine::Compute compute = engine::Compute::fp32);
 
-// The part of a block behind a pair's value, to be run with rounded weights. Memory: the consumers' weights as floats,
-// the rows and what becomes of them.
+// The part of a block behind a pair's value, to be run with rounded weights. Memory: the consumers' weights as floats
+// (as bf16, if that is what is computed in), the rows and what becomes of them.
 class AwqTrial {
  public:
   // The graph (AwqSplit::after) and what stands behind `weights` and `consumers` must outlive it. `consumers` are
   // those that will be rounded.
   AwqTrial(const ir::Graph& after, const engine::WeightSource& weights, std::vector<SourceMatrix> consumers,
-           const WeightRounding& rounding, Sequences rows, ThreadPool& pool);
+           const WeightRounding& rounding, Sequences rows, ThreadPool& pool,
+           engine::Compute compute = engine::Compute::fp32);
   ~AwqTrial();
   AwqTrial(const AwqTrial&) = delete;
   AwqTrial& operator=(const AwqTrial&) = delete;
@@ -93,7 +95,8 @@ class AwqTrial {
   WeightRounding rounding_;
   Sequences rows_;
   ThreadPool& pool_;
-  std::vector<std::vector<float>> matrices_;  // of the consumers, as they are tried
+  DType dtype_;
+  std::vector<std::vector<std::byte>> matrices_;  // of the consumers, as they are tried, of dtype_
   engine::WeightSource weights_;
   std::unique_ptr<engine::Segment> segment_;
   std::vector<float> expected_, out_;  // [rows, width of the output]

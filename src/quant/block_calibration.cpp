@@ -19,14 +19,15 @@ using ir::ValueId;
 // One value being watched: each thread has its own counts.
 class Watch {
  public:
-  Watch(int64_t width, const std::vector<float>& divisors, int64_t row_stride, int threads, bool with_gram)
+  Watch(int64_t width, const std::vector<float>& divisors, int64_t row_stride, int threads,
+        std::optional<DType> gram_products)
       : width_(width), divisors_(divisors), row_stride_(row_stride), parts_(static_cast<size_t>(threads)) {
     DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == width, "{} divisors for {} channels",
                divisors.size(), width);
     for (Part& part : parts_) part.channel_max.assign(static_cast<size_t>(width), 0.0f);
     channel_sum_.assign(static_cast<size_t>(width), 0.0);
     square_sum_.assign(static_cast<size_t>(width), 0.0);
-    if (with_gram) gram_.emplace(width);
+    if (gram_products) gram_.emplace(width, *gram_products);
   }
 
   // Rows [first, first + rows) of all samples together; false if a number is not finite. `weights`: of these rows;
@@ -141,7 +142,7 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
   const int threads = run.threads > 0 ? run.threads : cpu_count();
   engine::Options options;
   options.threads = threads;
-  options.compute = engine::Compute::fp32;
+  options.compute = run.compute;
   options.context = longest;
   engine::Segment segment(run.graph, run.weights, options);
   ThreadPool pool(threads);
@@ -152,8 +153,9 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
     const auto wanted = observed.find(run.graph.value(id).name);
     if (wanted == observed.end()) continue;
     watches.emplace(std::piecewise_construct, std::forward_as_tuple(id),
-                    std::forward_as_tuple(ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
-                                          run.grams.contains(wanted->first)));
+                    std::forward_as_tuple(
+                        ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
+                        run.grams.contains(wanted->first) ? std::optional(products_in(run.compute)) : std::nullopt));
   }
   DUAN_CHECK(watches.size() == observed.size(), "{} of {} values are in the block", watches.size(), observed.size());
 

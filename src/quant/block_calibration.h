@@ -44,13 +44,19 @@ struct BlockRun {
   const ir::Graph& graph;  // made by ir::subgraph; starts with ids or with what `in` holds
   const engine::WeightSource& weights;
   const CalibrationSet& samples;
-  int threads;                                     // 0: one per processor
-  std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
-  std::set<std::string> grams{};                   // the observed values whose Gram matrices are wanted
-  double image_weight = 1;                         // of a token that stands for a picture; all others weigh 1
+  int threads;                                      // 0: one per processor
+  std::function<void(int64_t tokens)> progress{};   // after each sample, the tokens done; may throw
+  std::set<std::string> grams{};                    // the observed values whose Gram matrices are wanted
+  double image_weight = 1;                          // of a token that stands for a picture; all others weigh 1
+  engine::Compute compute = engine::Compute::fp32;  // or bf16: of matrix products, those of Gram matrices included
 };
 
-// Runs the block in fp32 over every sample. `out` gets the block's output if it is not null. The same for any number of
+// The type in which matrix products are computed.
+inline DType products_in(engine::Compute compute) {
+  return compute == engine::Compute::bf16 ? DType::bf16 : DType::f32;
+}
+
+// Runs the block over every sample. `out` gets the block's output if it is not null. The same for any number of
 // threads. Throws Error naming the layers whose input is not finite.
 std::map<std::string, InputStatistics> run_block(const BlockRun& run, const HiddenStates& in, HiddenStates* out,
                                                  const Observed& observed);

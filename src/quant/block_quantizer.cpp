@@ -48,15 +48,19 @@ struct BlockQuantizer::State {
   };
   std::map<std::string, Vector> vectors{};
   std::vector<Pair> pairs{};
-  std::map<std::string, CarriedError> carried{};       // by value
-  std::map<std::string, std::vector<float>> became{};  // weights of rounded layers, in place of the source's
+  std::map<std::string, CarriedError> carried{};  // by value
+  struct Became {                                 // in place of a weight of the source
+    DType dtype;
+    std::vector<std::byte> bytes;
+  };
+  std::map<std::string, Became> became{};  // weights of rounded layers
 
   // Weights as far as they are rounded.
   engine::WeightSource weights(const checkpoint::Checkpoint& checkpoint) const {
     return [this, source = engine::weights_of(checkpoint)](const std::string& name, const Shape& shape) {
       const auto found = became.find(name);
       if (found == became.end()) return source(name, shape);
-      return Weight{name, shape, Dense{DType::f32, reinterpret_cast<const std::byte*>(found->second.data())}};
+      return Weight{name, shape, Dense{found->second.dtype, found->second.bytes.data()}};
     };
   }
 
@@ -140,7 +144,7 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   HiddenStates out;
   state.inputs = run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
                             [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
-                            values_of_gptq(state.index), recipe_.image_weight},
+                            values_of_gptq(state.index), recipe_.image_weight, recipe_.compute},
                            hidden, is_last ? nullptr : &out, observed);
 
   if (recipe_.scales_channels()) {
@@ -170,9 +174,9 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   if (recipe_.propagates_error() && hidden.width > 0) {
     for (const std::string& value : values_of_gptq(state.index)) {
       if (rounded.width == 0 || follows_linear(graph, value)) continue;
-      state.carried.emplace(
-          value, carried_by_input({graph, weights, *samples_, threads_, [&](int64_t) { progress(kRanged, kCarried); }},
-                                  value, hidden, rounded, pool_));
+      state.carried.emplace(value, carried_by_input({graph, weights, *samples_, threads_,
+                                                     [&](int64_t) { progress(kRanged, kCarried); }, recipe_.compute},
+                                                    value, hidden, rounded, pool_));
     }
     if (rounded.width == 0) rounded = std::move(hidden);
   }
@@ -247,17 +251,18 @@ struct BlockQuantizer::Inputs {
   std::optional<Gptq> gptq{};
 };
 
-// Appends what rows of the source became: smoothing undone.
-void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment,
-                  std::vector<float>& to) {
-  const size_t columns = piece.adjusted.size() / static_cast<size_t>(piece.count), at = to.size();
-  to.resize(at + piece.adjusted.size());
+// Appends what rows of the source became, as numbers of `dtype`: smoothing undone.
+void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment, DType dtype,
+                  std::vector<std::byte>& to) {
+  std::vector<float> row(piece.adjusted.size() / static_cast<size_t>(piece.count));
+  const size_t columns = row.size();
   for (size_t n = 0; n < piece.rows.size(); ++n) {
-    const std::span<float> row = std::span(to).subspan(at + n * columns, columns);
     dequantize_row(piece.rows[n], rounding, row);
     const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
     const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
     for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
+    to.resize(to.size() + columns * dtype_size(dtype));
+    store(row, dtype, to.data() + to.size() - columns * dtype_size(dtype));
   }
 }
 
@@ -374,7 +379,8 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
   double loss_before = 0, loss_after = 0;
   std::vector<Gptq::Loss> losses;
-  std::vector<float> became;
+  const DType plain = products_in(recipe_.compute);
+  std::vector<std::byte> became;
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
     if (job.inputs) {
       losses.resize(piece.rows.size());
@@ -391,10 +397,12 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
     }
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
-    if (recipe_.propagates_error() && !module.embedding) keep_rounded(piece, recipe_.weights, job.adjustment, became);
+    if (recipe_.propagates_error() && !module.embedding) {
+      keep_rounded(piece, recipe_.weights, job.adjustment, plain, became);
+    }
     done(piece.count * module.shape[1]);
   });
-  if (!became.empty()) state.became[module.weight] = std::move(became);
+  if (!became.empty()) state.became[module.weight] = {plain, std::move(became)};
   job.rows = {};
   job.rounded = {};
   const bool by_gptq = job.inputs != nullptr;
@@ -470,8 +478,9 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
             std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value), value});
         if (rounded.width > 0 && hidden != nullptr && ends_with_reader(graph, value)) {
           inputs->measure = [&, value] {
-            state.carried.emplace(value, carried_to_output({graph, now, *samples_, threads_, [&](int64_t) { done(0); }},
-                                                           value, *hidden, rounded, pool_));
+            state.carried.emplace(
+                value, carried_to_output({graph, now, *samples_, threads_, [&](int64_t) { done(0); }, recipe_.compute},
+                                         value, *hidden, rounded, pool_));
           };
         }
       }
@@ -492,7 +501,9 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
   const auto finish = [&] {
     if (hidden != nullptr && rounded.width > 0) {
       HiddenStates out;
-      run_block({graph, now, *samples_, threads_, [&](int64_t) { progress(1, kCarried); }}, rounded, &out, {});
+      BlockRun pass{graph, now, *samples_, threads_, [&](int64_t) { progress(1, kCarried); }};
+      pass.compute = recipe_.compute;
+      run_block(pass, rounded, &out, {});
       rounded = std::move(out);
     }
     return record_of(state, records);

@@ -12,22 +12,7 @@
 namespace duan::quant {
 namespace {
 
-constexpr int64_t kTokens = 512;    // that are added up at once
 constexpr int64_t kTaskRows = 128;  // of the sums: a task for a thread
-
-// x[tokens, width] becomes columns [at, at + tokens) of to[width, kTokens].
-void transpose(const float* x, int64_t tokens, int64_t width, int64_t at, std::vector<float>& to, ThreadPool& pool) {
-  for_parts(pool, width, 16, tokens * width, [&](int64_t begin, int64_t end, int) {
-    constexpr int64_t kChannels = 16;  // a cache line of each token
-    for (int64_t c = begin; c < end; c += kChannels) {
-      for (int64_t t = 0; t < tokens; ++t) {
-        for (int64_t i = c; i < std::min(c + kChannels, end); ++i) {
-          to[static_cast<size_t>(i * kTokens + at + t)] = x[t * width + i];
-        }
-      }
-    }
-  });
-}
 
 ir::ValueId value_named(const ir::Graph& graph, const std::string& name) {
   for (ir::ValueId id = 0; id < static_cast<ir::ValueId>(graph.values.size()); ++id) {
@@ -39,7 +24,7 @@ ir::ValueId value_named(const ir::Graph& graph, const std::string& name) {
 engine::Options options_for(const CarriedRun& run) {
   engine::Options options;
   options.threads = run.threads > 0 ? run.threads : cpu_count();
-  options.compute = engine::Compute::fp32;
+  options.compute = run.compute;
   for (const std::vector<int64_t>& sample : run.samples.samples) {
     options.context = std::max(options.context, static_cast<int64_t>(sample.size()));
   }
@@ -48,54 +33,52 @@ engine::Options options_for(const CarriedRun& run) {
 
 }  // namespace
 
-MeanProduct::MeanProduct(int64_t rows, int64_t columns)
+MeanProduct::MeanProduct(int64_t rows, int64_t columns, DType products)
     : rows_(rows),
       columns_(columns),
-      a_(static_cast<size_t>(rows * kTokens)),
-      b_(static_cast<size_t>(columns * kTokens)),
+      a_(rows, products),
+      b_(columns, products),
       sums_(static_cast<size_t>(rows * columns)) {}
 
 void MeanProduct::add(int64_t tokens, const float* a, const float* b, ThreadPool& pool) {
   for (int64_t first = 0; first < tokens;) {
-    const int64_t taken = std::min(tokens - first, kTokens - waiting_);
-    transpose(a + first * rows_, taken, rows_, waiting_, a_, pool);
-    transpose(b + first * columns_, taken, columns_, waiting_, b_, pool);
-    waiting_ += taken;
+    const int64_t taken = std::min(tokens - first, a_.room());
+    a_.add(taken, a + first * rows_, {}, pool);
+    b_.add(taken, b + first * columns_, {}, pool);
     first += taken;
-    if (waiting_ == kTokens) add_waiting(pool);
+    if (a_.room() == 0) add_waiting(pool);
   }
   tokens_ += tokens;
 }
 
 void MeanProduct::add_waiting(ThreadPool& pool) {
-  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
-  for_tasks(pool, (rows_ + kTaskRows - 1) / kTaskRows, rows_ * columns_ * kTokens, [&](int64_t task) {
+  const DType dtype = a_.dtype();
+  const kernels::LinearKernel& kernel = kernels::select_linear(dtype, dtype);
+  for_tasks(pool, (rows_ + kTaskRows - 1) / kTaskRows, rows_ * columns_ * kTokenColumns, [&](int64_t task) {
     const int64_t first = task * kTaskRows;
-    kernel.run({.x = a_.data() + first * kTokens,
-                .x_dtype = DType::f32,
-                .x_stride = kTokens,
-                .w = reinterpret_cast<const std::byte*>(b_.data()),
-                .w_dtype = DType::f32,
+    kernel.run({.x = a_.channel(first),
+                .x_dtype = dtype,
+                .x_stride = kTokenColumns,
+                .w = b_.channel(0),
+                .w_dtype = dtype,
                 .bias = nullptr,
                 .y = sums_.data() + first * columns_,
                 .y_stride = columns_,
                 .rows = std::min(kTaskRows, rows_ - first),
                 .first = 0,
                 .last = columns_,
-                .k = kTokens,
+                .k = kTokenColumns,
                 .accumulate = true});
   });
-  waiting_ = 0;
+  a_.clear();
+  b_.clear();
 }
 
 std::vector<float> MeanProduct::take(ThreadPool& pool) {
   DUAN_CHECK(tokens_ > 0, "no tokens");
-  if (waiting_ > 0) {
-    for (std::vector<float>* side : {&a_, &b_}) {
-      for (size_t row = 0; row < side->size(); row += kTokens) {
-        std::fill_n(side->begin() + static_cast<int64_t>(row) + waiting_, kTokens - waiting_, 0.0f);
-      }
-    }
+  if (a_.room() < kTokenColumns) {
+    a_.fill_with_zeros();
+    b_.fill_with_zeros();
     add_waiting(pool);
   }
   for (float& sum : sums_) sum /= static_cast<float>(tokens_);
@@ -107,7 +90,7 @@ CarriedError carried_by_input(const CarriedRun& run, const std::string& value, c
   const ir::Graph graph = ir::up_to(run.graph, value_named(run.graph, value));
   engine::Segment segment(graph, run.weights, options_for(run));
   const int64_t width = segment.width();
-  MeanProduct product(width, width);
+  MeanProduct product(width, width, products_in(run.compute));
   std::vector<float> x, lacking;
   int64_t done = 0;
   for (size_t s = 0; s < run.samples.samples.size(); ++s) {
@@ -131,7 +114,7 @@ CarriedError carried_to_output(const CarriedRun& run, const std::string& value, 
   const ir::ValueId read = value_named(run.graph, value);
   engine::Segment segment(run.graph, run.weights, options_for(run));
   const int64_t width = ir::width(run.graph.value(read).type);
-  MeanProduct product(segment.width(), width);
+  MeanProduct product(segment.width(), width, products_in(run.compute));
   std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
   std::vector<float> x, lacking;
   segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {

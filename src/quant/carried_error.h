@@ -10,14 +10,16 @@
 
 #include "base/thread_pool.h"
 #include "quant/block_calibration.h"
+#include "quant/token_columns.h"
 
 namespace duan::quant {
 
 // The mean over tokens of a b^T. The same bits for any number of threads and however tokens are cut into calls. Memory:
-// 4 * rows * columns bytes, and 2 KB for each row and column while tokens are added.
+// 4 * rows * columns bytes, and up to 2 KB for each row and column while tokens are added.
 class MeanProduct {
  public:
-  MeanProduct(int64_t rows, int64_t columns);
+  // a and b are multiplied in f32, or rounded to bf16 first; sums are f32 either way.
+  MeanProduct(int64_t rows, int64_t columns, DType products = DType::f32);
 
   // a[tokens, rows], b[tokens, columns].
   void add(int64_t tokens, const float* a, const float* b, ThreadPool& pool);
@@ -28,9 +30,8 @@ class MeanProduct {
   void add_waiting(ThreadPool& pool);
 
   int64_t rows_, columns_, tokens_ = 0;
-  int64_t waiting_ = 0;       // tokens not in the sums yet
-  std::vector<float> a_, b_;  // of these, transposed: [rows, kTokens], [columns, kTokens]
-  std::vector<float> sums_;   // [rows, columns]
+  TokenColumns a_, b_;       // tokens not in the sums yet
+  std::vector<float> sums_;  // [rows, columns]
 };
 
 struct CarriedError {
@@ -43,7 +44,8 @@ struct CarriedRun {
   const engine::WeightSource& weights;  // of layers that are rounded already: as they are now
   const CalibrationSet& samples;
   int threads;
-  std::function<void(int64_t tokens)> progress{};  // after each sample, the tokens done; may throw
+  std::function<void(int64_t tokens)> progress{};   // after each sample, the tokens done; may throw
+  engine::Compute compute = engine::Compute::fp32;  // or bf16
 };
 
 // For layers that read `value`, which no linear layer of the block stands before: x' being what the source reads, the d

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
 #include "base/error.h"
 #include "kernels/linear.h"
@@ -11,8 +10,6 @@
 namespace duan::quant {
 namespace {
 
-// Tokens that are added up at once. Each such sum starts from 0, which also keeps the error of long sums small.
-constexpr int64_t kTokens = 512;
 // A task for a thread: a panel of rows by this many columns.
 constexpr int64_t kTaskColumns = 1024;
 
@@ -35,29 +32,21 @@ kernels::LinearArgs multiply(const float* x, int64_t x_stride, int64_t rows, con
 
 }  // namespace
 
-Gram::Gram(int64_t width) : sums_(width), waiting_(static_cast<size_t>(width * kTokens)) {}
+Gram::Gram(int64_t width, DType products) : sums_(width), waiting_(width, products) {}
 
 void Gram::add(int64_t rows, const float* x, ThreadPool& pool, std::span<const float> weights) {
-  DUAN_CHECK(!waiting_.empty(), "tokens after the last one");
+  DUAN_CHECK(!is_finished_, "tokens after the last one");
   DUAN_CHECK(weights.empty() || static_cast<int64_t>(weights.size()) == rows, "{} weights of {} tokens", weights.size(),
              rows);
+  std::vector<float> factors;
+  for (const float weight : weights) factors.push_back(std::sqrt(weight));
   for (int64_t row = 0; row < rows;) {
-    const int64_t taken = std::min(rows - row, kTokens - tokens_);
-    const float* from = x + row * width();
-    for_parts(pool, width(), 16, taken * width(), [&](int64_t begin, int64_t end, int) {
-      constexpr int64_t kChannels = 16;  // a cache line of each token
-      for (int64_t c = begin; c < end; c += kChannels) {
-        for (int64_t t = 0; t < taken; ++t) {
-          const float factor = weights.empty() ? 1.0f : std::sqrt(weights[static_cast<size_t>(row + t)]);
-          for (int64_t i = c; i < std::min(c + kChannels, end); ++i) {
-            waiting_[static_cast<size_t>(i * kTokens + tokens_ + t)] = from[t * width() + i] * factor;
-          }
-        }
-      }
-    });
-    tokens_ += taken;
+    const int64_t taken = std::min(rows - row, waiting_.room());
+    const std::span<const float> of_taken(factors.data() + (factors.empty() ? 0 : row),
+                                          factors.empty() ? 0 : static_cast<size_t>(taken));
+    waiting_.add(taken, x + row * width(), of_taken, pool);
     row += taken;
-    if (tokens_ == kTokens) add_waiting(pool);
+    if (waiting_.room() == 0) add_waiting(pool);
   }
   if (weights.empty()) count_ += static_cast<double>(rows);
   for (const float weight : weights) count_ += weight;
@@ -73,30 +62,35 @@ void Gram::add_waiting(ThreadPool& pool) {
       tasks.push_back({p, first, std::min(last, first + kTaskColumns)});
     }
   }
-  const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
-  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * tokens_, [&](int64_t t) {
+  const DType dtype = waiting_.dtype();
+  const kernels::LinearKernel& kernel = kernels::select_linear(dtype, dtype);
+  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * kTokenColumns, [&](int64_t t) {
     const Task& task = tasks[static_cast<size_t>(t)];
     const auto range = sums_.range(task.panel);
-    kernels::LinearArgs args = multiply(waiting_.data() + range.first * tokens_, tokens_, range.rows(), waiting_.data(),
-                                        tokens_, sums_.panel(task.panel), range.last);
-    args.first = task.first;
-    args.last = task.last;
-    args.accumulate = true;
-    kernel.run(args);
+    kernel.run({.x = waiting_.channel(range.first),
+                .x_dtype = dtype,
+                .x_stride = kTokenColumns,
+                .w = waiting_.channel(0),
+                .w_dtype = dtype,
+                .bias = nullptr,
+                .y = sums_.panel(task.panel),
+                .y_stride = range.last,
+                .rows = range.rows(),
+                .first = task.first,
+                .last = task.last,
+                .k = kTokenColumns,
+                .accumulate = true});
   });
-  tokens_ = 0;
+  waiting_.clear();
 }
 
 void Gram::finish(ThreadPool& pool) {
-  if (tokens_ > 0) {
-    // The kernel wants channels side by side.
-    for (int64_t c = 1; c < width(); ++c) {
-      std::memmove(waiting_.data() + c * tokens_, waiting_.data() + c * kTokens,
-                   static_cast<size_t>(tokens_) * sizeof(float));
-    }
+  if (waiting_.room() < kTokenColumns) {
+    waiting_.fill_with_zeros();
     add_waiting(pool);
   }
-  waiting_ = {};
+  waiting_.release();
+  is_finished_ = true;
 }
 
 bool Gram::is_finite() const {
@@ -107,7 +101,7 @@ bool Gram::is_finite() const {
 }
 
 void Gram::quadratic(int64_t rows, const float* x, std::span<double> out, ThreadPool& pool) const {
-  DUAN_CHECK(waiting_.empty() && static_cast<int64_t>(out.size()) == rows, "{} results of {} rows", out.size(), rows);
+  DUAN_CHECK(is_finished_ && static_cast<int64_t>(out.size()) == rows, "{} results of {} rows", out.size(), rows);
   // Of each panel: twice its products with the columns to the left and with its own, less the latter, which are
   // symmetric in themselves.
   const int64_t panels = sums_.panels();

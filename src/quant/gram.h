@@ -8,15 +8,17 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "quant/token_columns.h"
 #include "quant/triangle.h"
 
 namespace duan::quant {
 
-// The same bits for any number of threads and however tokens are cut into calls. Memory: 2 width^2 bytes, and 2 KB for
-// each channel while tokens are added.
+// The same bits for any number of threads and however tokens are cut into calls. Memory: 2 width^2 bytes, and up to 2
+// KB for each channel while tokens are added.
 class Gram {
  public:
-  explicit Gram(int64_t width);
+  // What is multiplied is f32, or rounded to bf16 first: G is then that of the rounded x. Sums are f32 either way.
+  explicit Gram(int64_t width, DType products = DType::f32);
 
   // x[rows, width], finite. `weights`, a number >= 0 for each token, multiply x x^T; empty: each counts once.
   void add(int64_t rows, const float* x, ThreadPool& pool, std::span<const float> weights = {});
@@ -37,9 +39,9 @@ class Gram {
   void add_waiting(ThreadPool& pool);
 
   Triangle<float> sums_;
-  std::vector<float> waiting_;  // [width, kTokens]: tokens not in the sums yet, transposed
-  int64_t tokens_ = 0;          // of these
+  TokenColumns waiting_;  // tokens not in the sums yet
   double count_ = 0;
+  bool is_finished_ = false;
 };
 
 }  // namespace duan::quant

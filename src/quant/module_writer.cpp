@@ -7,16 +7,20 @@ namespace duan::quant {
 using checkpoint::ByteSink;
 using checkpoint::TensorSpec;
 
+void store(std::span<const float> values, DType dtype, std::byte* to) {
+  if (dtype == DType::f32) {
+    std::memcpy(to, values.data(), values.size_bytes());
+    return;
+  }
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t bits = dtype == DType::bf16 ? float_to_bf16(values[i]) : float_to_f16(values[i]);
+    std::memcpy(to + i * 2, &bits, 2);
+  }
+}
+
 std::vector<std::byte> as_stored(std::span<const float> values, DType dtype) {
   std::vector<std::byte> bytes(values.size() * dtype_size(dtype));
-  for (size_t i = 0; i < values.size(); ++i) {
-    if (dtype == DType::f32) {
-      std::memcpy(bytes.data() + i * 4, &values[i], 4);
-    } else {
-      const uint16_t bits = dtype == DType::bf16 ? float_to_bf16(values[i]) : float_to_f16(values[i]);
-      std::memcpy(bytes.data() + i * 2, &bits, 2);
-    }
-  }
+  store(values, dtype, bytes.data());
   return bytes;
 }
 

@@ -13,6 +13,7 @@
 namespace duan::quant {
 
 // Numbers as bytes of a float dtype.
+void store(std::span<const float> values, DType dtype, std::byte* to);  // any alignment
 std::vector<std::byte> as_stored(std::span<const float> values, DType dtype);
 
 // Turns rounded pieces into the tensors of module_tensors, in its order: codes as they come, the rest kept until asked.

@@ -123,8 +123,9 @@ PairScales PairScaler::awq(const SmoothingPair& pair, const InputStatistics& inp
   } else {
     split = awq_split(block, model_.graph.value(pair.value).name);
     const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
-    from_runs = std::make_unique<AwqTrial>(split->after, weights, std::move(consumers), recipe_.weights,
-                                           run_sequences(split->before, weights, rows, pool_.threads()), pool_);
+    from_runs = std::make_unique<AwqTrial>(
+        split->after, weights, std::move(consumers), recipe_.weights,
+        run_sequences(split->before, weights, rows, pool_.threads(), recipe_.compute), pool_, recipe_.compute);
     loss_of = [&](std::span<const float> scales, double limit) { return from_runs->loss(scales, limit); };
   }
   const auto candidates = static_cast<double>(awq_grid(recipe_.duo).size());

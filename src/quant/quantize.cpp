@@ -9,6 +9,7 @@
 #include "base/atomic_folder.h"
 #include "base/error.h"
 #include "engine/memory.h"
+#include "engine/plan.h"
 #include "kernels/linear.h"
 #include "quant/block_quantizer.h"
 #include "quant/modules.h"
@@ -68,13 +69,17 @@ Json identity_of(const models::Model& model, const CalibrationSet* samples, cons
                      {"bytes", fs::file_size(tensor.file)},
                      {"changed", fs::last_write_time(tensor.file).time_since_epoch().count()}});
   }
+  // Sums in floating point differ between instruction sets.
+  Json kernel = kernels::select_linear(DType::f32, DType::f32).name;
+  if (const DType products = products_in(recipe.compute); products != DType::f32) {
+    kernel = {kernel, kernels::select_linear(products, products).name};
+  }
   return {{"source", fs::weakly_canonical(model.folder).string()},
           {"files", std::move(files)},
           {"config", read_file(model.folder / "config.json")},
           {"recipe", to_json(recipe)},
           {"calibration", calibration_json(samples)},
-          // Sums in floating point differ between instruction sets.
-          {"kernel", kernels::select_linear(DType::f32, DType::f32).name}};
+          {"kernel", std::move(kernel)}};
 }
 
 uint64_t output_bytes(const models::Model& model, const std::vector<Module>& modules, const Recipe& recipe) {
@@ -99,6 +104,17 @@ void check_written(const fs::path& folder, const std::vector<Module>& modules, c
   }
 }
 
+// What is asked for, with what "automatic" means for this model and processor.
+Recipe settled(Recipe recipe, const models::Model& model) {
+  if (!recipe.chooses_compute()) recipe.compute = engine::Compute::fp32;
+  if (recipe.compute != engine::Compute::automatic) return recipe;
+  engine::Options options;
+  options.compute = recipe.compute;
+  recipe.compute = engine::choose_precision(model.graph, engine::weights_of(model.checkpoint), options).compute;
+  if (recipe.compute != engine::Compute::bf16) recipe.compute = engine::Compute::fp32;
+  return recipe;
+}
+
 class Run {
  public:
   Run(const models::Model& model, const CalibrationSet* samples, const fs::path& output, const QuantizeOptions& options,
@@ -107,11 +123,11 @@ class Run {
         samples_(samples),
         output_(output),
         options_(options),
-        recipe_(options.recipe),
+        recipe_(settled(options.recipe, model)),
         progress_(progress),
         blocks_(find_blocks(model.graph)),
-        modules_(find_modules(model, blocks_, options.recipe)),
-        work_((check_early(), output), identity_of(model, samples, options.recipe), options.restart) {}
+        modules_(find_modules(model, blocks_, recipe_)),
+        work_((check_early(), output), identity_of(model, samples, recipe_), options.restart) {}
 
   Json run() {
     resumed_ = work_.finished();
@@ -248,7 +264,7 @@ class Run {
   const CalibrationSet* samples_;
   fs::path output_;
   const QuantizeOptions& options_;
-  const Recipe& recipe_;
+  Recipe recipe_;
   const std::function<void(const QuantizeProgress&)>& progress_;
   std::vector<Block> blocks_;
   std::vector<Module> modules_;

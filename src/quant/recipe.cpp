@@ -57,6 +57,7 @@ Json to_json(const Recipe& recipe) {
   if (recipe.searches_scales()) json["duo_scaling"] = duo_scaling_name(recipe.duo);
   if (recipe.method == Method::awq) json["search_tokens"] = recipe.search_tokens;
   if (recipe.method == Method::awq_gptq) json["search_rows"] = kTrialRows;
+  if (recipe.chooses_compute()) json["compute"] = engine::compute_name(recipe.compute);
   if (recipe.uses_grams()) {
     json["damping"] = kGptqDamping;
     json["image_token_weight"] = recipe.image_weight;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "engine/engine.h"
 #include "quant/observer.h"
 #include "quant/rounding.h"
 
@@ -42,6 +43,9 @@ struct Recipe {
   double image_weight = 1;  // other than 1 only without propagate_error
   // gptq, awq_gptq: layers make up for what rounding changed before them, too: three forward passes instead of one.
   bool propagate_error = true;
+  // awq, gptq, awq_gptq: of the matrix products of calibration: fp32, bf16, or automatic, which is bf16 where the
+  // source's weights are and the processor multiplies it directly. The others compute in fp32.
+  engine::Compute compute = engine::Compute::fp32;
   // Regular expressions that may match anywhere in a module's name, or after "re:" at its beginning. Matrices that stay
   // as they are, and those that are rounded although the method leaves them (unless it rounds inputs: the embedding and
   // the head).
@@ -56,6 +60,7 @@ struct Recipe {
   bool uses_grams() const { return method == Method::gptq || method == Method::awq_gptq; }
   bool propagates_error() const { return uses_grams() && propagate_error; }
   bool searches_scales() const { return method == Method::awq || method == Method::awq_gptq; }
+  bool chooses_compute() const { return searches_scales() || uses_grams(); }
   bool needs_samples() const {
     return method == Method::int8_static || searches_scales() || uses_grams() || budget > 0 ||
            weights.observer == WeightObserver::imatrix;

@@ -192,6 +192,13 @@ TEST(Quantize, CtrlCKeepsWhatIsFinished) {
   EXPECT_FALSE(fs::exists(dir.path() / "out.partial"));
 }
 
+TEST(Quantize, TakesComputeWhereItMatters) {
+  const auto refused = run_duan({"quantize", "demo", "-o", "out", "--compute", "bf16"});
+  EXPECT_EQ(refused.exit_code, 1);
+  EXPECT_NE(refused.err.find("--compute"), std::string::npos) << refused.err;
+  EXPECT_NE(refused.err.find("awq, gptq and awq-gptq"), std::string::npos) << refused.err;
+}
+
 TEST(Quantize, LeavesAReportThatEvaluatesTheOutput) {
   const test::TemporaryDir dir;
   const std::string out = (dir.path() / "out").string(), held_out = (dir.path() / "<held & out>.json").string();

@@ -51,6 +51,22 @@ TEST(CarriedError, MeanProductIsTheMeanHoweverTokensAreCut) {
   expect_near(found, mean_product(a, b, kTokens), 1e-5);
 }
 
+TEST(CarriedError, MeanProductOfBf16IsThatOfRoundedTokens) {
+  constexpr size_t kTokens = 700, kRows = 131, kColumns = 37;
+  const auto rounded = [](std::vector<float> values) {
+    for (float& value : values) value = bf16_to_float(float_to_bf16(value));
+    return values;
+  };
+  const std::vector<float> a = random_numbers(kTokens * kRows, 1), b = random_numbers(kTokens * kColumns, 2);
+  ThreadPool one(1), three(3);
+  MeanProduct product(kRows, kColumns, DType::bf16), again(kRows, kColumns, DType::bf16);
+  product.add(kTokens, a.data(), b.data(), one);
+  again.add(kTokens, a.data(), b.data(), three);
+  const std::vector<float> found = product.take(one);
+  EXPECT_EQ(found, again.take(three));
+  expect_near(found, mean_product(rounded(a), rounded(b), kTokens), 1e-5);
+}
+
 // The blocks of the first layer, and hidden states as the source and something else may hand them on.
 struct FirstLayer {
   FirstLayer()

@@ -2,7 +2,9 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <map>
 
+#include "base/cpu.h"
 #include "base/error.h"
 #include "engine/engine.h"
 #include "eval/kl.h"
@@ -112,6 +114,59 @@ TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
   EXPECT_LT(divergence_of(Method::gptq), 0.6 * to_nearest);
 }
 
+// Within what roundings that might have gone either way make of so few tokens.
+TEST(QuantizeByGrams, IsAsNearWhenItCalibratesInBf16) {
+  const models::Model model = models::Model::open(test::source_dir() / "models/demo");
+  CalibrationSet samples =
+      load_calibration({{model.folder / "calibration.jsonl"}, 40, 64, 0}, model.folder, model.config.vocab_size);
+  CalibrationSet held_out;
+  for (int i = 0; i < 8; ++i) {
+    held_out.samples.push_back(std::move(samples.samples.back()));
+    samples.samples.pop_back();
+  }
+  const test::TemporaryDir dir;
+  QuantizeOptions options = options_for(Method::awq);
+  options.recipe.weights.group_size = 128;
+  for (const Method method : {Method::awq, Method::gptq, Method::awq_gptq}) {
+    options.recipe.method = method;
+    std::map<engine::Compute, double> found;
+    for (const engine::Compute compute : {engine::Compute::fp32, engine::Compute::bf16}) {
+      options.recipe.compute = compute;
+      const fs::path out = dir.path() / fmt::format("{}-{}", method_name(method), engine::compute_name(compute));
+      const Json report = quantize(model, &samples, out, options);
+      EXPECT_EQ(report.at("recipe").at("compute"), engine::compute_name(compute));
+      found[compute] = divergence(models::Model::open(out), model, held_out);
+    }
+    EXPECT_LT(found[engine::Compute::bf16], 1.3 * found[engine::Compute::fp32]) << method_name(method);
+  }
+}
+
+TEST(QuantizeByGrams, KnowsItsComputeAndWhatAutomaticBecame) {
+  const models::Model model = models::Model::open(test::source_dir() / "models/demo");
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size, 2, 12);
+  const test::TemporaryDir dir;
+  QuantizeOptions options = options_for(Method::gptq);
+  options.recipe.weights.group_size = 128;
+  options.recipe.compute = engine::Compute::automatic;
+  const Json report = quantize(model, &samples, dir.path() / "automatic", options);
+  EXPECT_EQ(report.at("recipe").at("compute"), isa_allowed(Isa::avx512_bf16) ? "bf16" : "fp32");
+
+  struct Stop {};
+  options.recipe.compute = engine::Compute::bf16;
+  EXPECT_THROW(quantize(model, &samples, dir.path() / "out", options,
+                        [](const QuantizeProgress& p) {
+                          if (p.what.ends_with("layers.1.mlp")) throw Stop();
+                        }),
+               Stop);
+  options.recipe.compute = engine::Compute::fp32;
+  const std::string error = error_of([&] { quantize(model, &samples, dir.path() / "out", options); });
+  EXPECT_NE(error.find("compute, \"bf16\" then and \"fp32\" now"), std::string::npos) << error;
+
+  options = options_for(Method::int8_static);  // always in fp32
+  options.recipe.compute = engine::Compute::bf16;
+  EXPECT_FALSE(quantize(model, &samples, dir.path() / "int8", options).at("recipe").contains("compute"));
+}
+
 TEST(QuantizeByGrams, NamesLayersWhoseInputsAreTooLargeForTheirSquares) {
   const test::TemporaryDir dir;
   test::copy_model_with(test::data_dir() / "models/qwen3-untied", dir.path() / "model",
@@ -148,33 +203,36 @@ TEST(QuantizeByGrams, EveryWidthAndGroupGoesThroughOurEngine) {
 TEST(QuantizeByGrams, GivesTheSameBytesForAnyThreadsAndAfterAnyStop) {
   const models::Model model = models::Model::open(test::data_dir() / "models/qwen3-untied");
   const CalibrationSet samples = test::some_samples(model.config.vocab_size, 2, 12);
-  const test::TemporaryDir dir;
-  QuantizeOptions options = options_for(Method::awq_gptq);
-  options.recipe.weights.group_size = 16;
-  quantize(model, &samples, dir.path() / "one", options);
-  options.threads = 3;
-  quantize(model, &samples, dir.path() / "three", options);
-  const auto expected = test::files_of(dir.path() / "one");
-  EXPECT_EQ(expected, test::files_of(dir.path() / "three"));
+  for (const engine::Compute compute : {engine::Compute::fp32, engine::Compute::bf16}) {
+    const test::TemporaryDir dir;
+    QuantizeOptions options = options_for(Method::awq_gptq);
+    options.recipe.weights.group_size = 16;
+    options.recipe.compute = compute;
+    quantize(model, &samples, dir.path() / "one", options);
+    options.threads = 3;
+    quantize(model, &samples, dir.path() / "three", options);
+    const auto expected = test::files_of(dir.path() / "one");
+    EXPECT_EQ(expected, test::files_of(dir.path() / "three"));
 
-  struct Stop {};
-  options.threads = 1;
-  for (const char* stage : {"inputs", "scales", "weights"}) {
-    const fs::path out = dir.path() / "stopped";
-    fs::remove_all(out);
-    EXPECT_THROW(quantize(model, &samples, out, options,
-                          [&](const QuantizeProgress& p) {
-                            if (p.what == "model.layers.1.mlp" && p.stage == stage) throw Stop();
-                          }),
-                 Stop)
-        << stage;
-    EXPECT_FALSE(fs::exists(out));
-    std::string first;
-    quantize(model, &samples, out, options, [&](const QuantizeProgress& p) {
-      if (first.empty()) first = p.what;
-    });
-    EXPECT_EQ(first, "model.layers.1.mlp");
-    EXPECT_EQ(expected, test::files_of(out)) << stage;
+    struct Stop {};
+    options.threads = 1;
+    for (const char* stage : {"inputs", "scales", "weights"}) {
+      const fs::path out = dir.path() / "stopped";
+      fs::remove_all(out);
+      EXPECT_THROW(quantize(model, &samples, out, options,
+                            [&](const QuantizeProgress& p) {
+                              if (p.what == "model.layers.1.mlp" && p.stage == stage) throw Stop();
+                            }),
+                   Stop)
+          << stage;
+      EXPECT_FALSE(fs::exists(out));
+      std::string first;
+      quantize(model, &samples, out, options, [&](const QuantizeProgress& p) {
+        if (first.empty()) first = p.what;
+      });
+      EXPECT_EQ(first, "model.layers.1.mlp");
+      EXPECT_EQ(expected, test::files_of(out)) << stage;
+    }
   }
 }
 

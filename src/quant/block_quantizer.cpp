@@ -54,6 +54,8 @@ struct BlockQuantizer::State {
     std::vector<std::byte> bytes;
   };
   std::map<std::string, Became> became{};  // weights of rounded layers
+  ReadByLast read{};                       // by the last of them, where all that is left to do is to add what
+  std::vector<std::byte> change{};         // rounding changed in its weight, as bf16
 
   // Weights as far as they are rounded.
   engine::WeightSource weights(const checkpoint::Checkpoint& checkpoint) const {
@@ -116,6 +118,11 @@ const std::string& BlockQuantizer::value_read_by(const Module& module) const {
 
 bool BlockQuantizer::is_for_gptq(const Module& module) const {
   return recipe_.uses_grams() && module.kept.empty() && module.linear && !module.embedding;
+}
+
+bool BlockQuantizer::is_rounded_last(const Module& module) const {
+  const auto is_later = [&](const Module& other) { return other.block == module.block && other.kept.empty(); };
+  return std::find_if(modules_.rbegin(), modules_.rend(), is_later)->name == module.name;
 }
 
 std::set<std::string> BlockQuantizer::values_of_gptq(size_t block) const {
@@ -246,21 +253,26 @@ struct BlockQuantizer::Inputs {
   const std::vector<float>& divisors;
   std::string value;
   std::function<void()> measure{};  // what rounding has changed so far in the value, into State::carried
+  bool is_last = false;             // measuring fills State::read
   std::string readers{};
   CarriedError lacking{};
   std::optional<Gptq> gptq{};
 };
 
-// Appends what rows of the source became, as numbers of `dtype`: smoothing undone.
+// Appends what rows of the source became, as numbers of `dtype`: smoothing undone, and less `source` if it is given.
 void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment, DType dtype,
-                  std::vector<std::byte>& to) {
-  std::vector<float> row(piece.adjusted.size() / static_cast<size_t>(piece.count));
+                  const SourceMatrix* source, std::vector<std::byte>& to) {
+  std::vector<float> row(piece.adjusted.size() / static_cast<size_t>(piece.count)), before(row.size());
   const size_t columns = row.size();
   for (size_t n = 0; n < piece.rows.size(); ++n) {
     dequantize_row(piece.rows[n], rounding, row);
     const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
     const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
     for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
+    if (source != nullptr) {
+      source->read(piece.first + static_cast<int64_t>(n), 1, before.data());
+      for (size_t c = 0; c < columns; ++c) row[c] -= before[c];
+    }
     to.resize(to.size() + columns * dtype_size(dtype));
     store(row, dtype, to.data() + to.size() - columns * dtype_size(dtype));
   }
@@ -380,6 +392,7 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
   double loss_before = 0, loss_after = 0;
   std::vector<Gptq::Loss> losses;
   const DType plain = products_in(recipe_.compute);
+  const bool is_last = job.inputs && job.inputs->is_last;
   std::vector<std::byte> became;
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
     if (job.inputs) {
@@ -398,11 +411,15 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
     if (recipe_.propagates_error() && !module.embedding) {
-      keep_rounded(piece, recipe_.weights, job.adjustment, plain, became);
+      keep_rounded(piece, recipe_.weights, job.adjustment, plain, is_last ? &job.source : nullptr, became);
     }
     done(piece.count * module.shape[1]);
   });
-  if (!became.empty()) state.became[module.weight] = {plain, std::move(became)};
+  if (is_last) {
+    state.change = std::move(became);
+  } else if (!became.empty()) {
+    state.became[module.weight] = {plain, std::move(became)};
+  }
   job.rows = {};
   job.rounded = {};
   const bool by_gptq = job.inputs != nullptr;
@@ -477,10 +494,11 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
         inputs =
             std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value), value});
         if (rounded.width > 0 && hidden != nullptr && ends_with_reader(graph, value)) {
-          inputs->measure = [&, value] {
-            state.carried.emplace(
-                value, carried_to_output({graph, now, *samples_, threads_, [&](int64_t) { done(0); }, recipe_.compute},
-                                         value, *hidden, rounded, pool_));
+          inputs->is_last = recipe_.compute == engine::Compute::bf16 && is_rounded_last(module);
+          inputs->measure = [&, value, is_last = inputs->is_last] {
+            const CarriedRun run{graph, now, *samples_, threads_, [&](int64_t) { done(0); }, recipe_.compute};
+            state.carried.emplace(value, is_last ? carried_to_output(run, value, *hidden, rounded, pool_, state.read)
+                                                 : carried_to_output(run, value, *hidden, rounded, pool_));
           };
         }
       }
@@ -499,7 +517,10 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
   }
   for_gptq.clear();  // each is gone with the last job that needs it
   const auto finish = [&] {
-    if (hidden != nullptr && rounded.width > 0) {
+    if (!state.change.empty()) {
+      add_change(state.read, state.change, rounded, pool_);
+      state.read = {};
+    } else if (hidden != nullptr && rounded.width > 0) {
       HiddenStates out;
       BlockRun pass{graph, now, *samples_, threads_, [&](int64_t) { progress(1, kCarried); }};
       pass.compute = recipe_.compute;

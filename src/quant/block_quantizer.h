@@ -55,6 +55,7 @@ class BlockQuantizer {
   std::vector<double> lacking_squares(const Job& job, const RoundedRows& piece) const;
   const std::string& value_read_by(const Module& module) const;  // a linear layer
   bool is_for_gptq(const Module& module) const;
+  bool is_rounded_last(const Module& module) const;          // of its block
   std::set<std::string> values_of_gptq(size_t block) const;  // those that such modules read
   Json record_of(const State& state, const Json& modules) const;
   void write(State& state, const ir::Graph& graph, WorkFolder& work, const HiddenStates* hidden, HiddenStates& rounded,

@@ -12,7 +12,8 @@
 namespace duan::quant {
 namespace {
 
-constexpr int64_t kTaskRows = 128;  // of the sums: a task for a thread
+constexpr int64_t kTaskRows = 128;    // of the sums: a task for a thread
+constexpr int64_t kTaskTokens = 512;  // of a block's output: a task for a thread
 
 ir::ValueId value_named(const ir::Graph& graph, const std::string& name) {
   for (ir::ValueId id = 0; id < static_cast<ir::ValueId>(graph.values.size()); ++id) {
@@ -29,6 +30,42 @@ engine::Options options_for(const CarriedRun& run) {
     options.context = std::max(options.context, static_cast<int64_t>(sample.size()));
   }
   return options;
+}
+
+// Calls visit(x, out) with what a sample's layer reads and what the block makes of it, before the next sample is read.
+template <typename Visit>
+CarriedError visit_outputs(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                           const HiddenStates& rounded, ThreadPool& pool, const Visit& visit) {
+  DUAN_CHECK(ends_with_reader(run.graph, value), "the block does not end with what reads {}", value);
+  const ir::ValueId read = value_named(run.graph, value);
+  engine::Segment segment(run.graph, run.weights, options_for(run));
+  const int64_t width = ir::width(run.graph.value(read).type);
+  MeanProduct product(segment.width(), width, products_in(run.compute));
+  std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
+  std::vector<float> x, lacking;
+  segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {
+    if (id == read) x.insert(x.end(), data, data + rows * width);
+  });
+  int64_t done = 0;
+  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
+    const size_t rows = run.samples.samples[s].size();
+    x.clear();
+    lacking.resize(rows * static_cast<size_t>(segment.width()));
+    segment.run(std::span(rounded.values)
+                    .subspan(static_cast<size_t>(done * rounded.width), rows * static_cast<size_t>(rounded.width)),
+                lacking, run.samples.images_of(s));
+    visit(x, lacking);
+    const float* expected = source_out.values.data() + done * source_out.width;
+    for (size_t i = 0; i < lacking.size(); ++i) lacking[i] = expected[i] - lacking[i];
+    product.add(static_cast<int64_t>(rows), lacking.data(), x.data(), pool);
+    for (size_t i = 0; i < lacking.size(); ++i) {
+      squares[i % squares.size()] += static_cast<double>(lacking[i]) * lacking[i];
+    }
+    done += static_cast<int64_t>(rows);
+    if (run.progress) run.progress(done);
+  }
+  for (double& square : squares) square /= static_cast<double>(done);
+  return {product.take(pool), std::move(squares)};
 }
 
 }  // namespace
@@ -110,35 +147,41 @@ CarriedError carried_by_input(const CarriedRun& run, const std::string& value, c
 
 CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
                                const HiddenStates& rounded, ThreadPool& pool) {
-  DUAN_CHECK(ends_with_reader(run.graph, value), "the block does not end with what reads {}", value);
-  const ir::ValueId read = value_named(run.graph, value);
-  engine::Segment segment(run.graph, run.weights, options_for(run));
-  const int64_t width = ir::width(run.graph.value(read).type);
-  MeanProduct product(segment.width(), width, products_in(run.compute));
-  std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
-  std::vector<float> x, lacking;
-  segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {
-    if (id == read) x.insert(x.end(), data, data + rows * width);
+  return visit_outputs(run, value, source_out, rounded, pool, [](const auto&, const auto&) {});
+}
+
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               HiddenStates& rounded, ThreadPool& pool, ReadByLast& read) {
+  DUAN_CHECK(source_out.width == rounded.width, "a block from {} to {} channels", rounded.width, source_out.width);
+  size_t done = 0;
+  return visit_outputs(run, value, source_out, rounded, pool,
+                       [&](const std::vector<float>& x, const std::vector<float>& out) {
+                         for (const float number : x) read.values.push_back(float_to_bf16(number));
+                         read.width = static_cast<int64_t>(x.size() * static_cast<size_t>(rounded.width) / out.size());
+                         std::copy(out.begin(), out.end(), rounded.values.begin() + static_cast<int64_t>(done));
+                         done += out.size();
+                       });
+}
+
+void add_change(const ReadByLast& read, const std::vector<std::byte>& change, HiddenStates& out, ThreadPool& pool) {
+  const kernels::LinearKernel& kernel = kernels::select_linear(DType::bf16, DType::bf16);
+  const auto tokens = static_cast<int64_t>(read.values.size()) / read.width;
+  for_tasks(pool, (tokens + kTaskTokens - 1) / kTaskTokens, tokens * read.width * out.width, [&](int64_t task) {
+    const int64_t first = task * kTaskTokens;
+    kernel.run({.x = read.values.data() + first * read.width,
+                .x_dtype = DType::bf16,
+                .x_stride = read.width,
+                .w = change.data(),
+                .w_dtype = DType::bf16,
+                .bias = nullptr,
+                .y = out.values.data() + first * out.width,
+                .y_stride = out.width,
+                .rows = std::min(kTaskTokens, tokens - first),
+                .first = 0,
+                .last = out.width,
+                .k = read.width,
+                .accumulate = true});
   });
-  int64_t done = 0;
-  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
-    const size_t rows = run.samples.samples[s].size();
-    x.clear();
-    lacking.resize(rows * static_cast<size_t>(segment.width()));
-    segment.run(std::span(rounded.values)
-                    .subspan(static_cast<size_t>(done * rounded.width), rows * static_cast<size_t>(rounded.width)),
-                lacking, run.samples.images_of(s));
-    const float* expected = source_out.values.data() + done * source_out.width;
-    for (size_t i = 0; i < lacking.size(); ++i) lacking[i] = expected[i] - lacking[i];
-    product.add(static_cast<int64_t>(rows), lacking.data(), x.data(), pool);
-    for (size_t i = 0; i < lacking.size(); ++i) {
-      squares[i % squares.size()] += static_cast<double>(lacking[i]) * lacking[i];
-    }
-    done += static_cast<int64_t>(rows);
-    if (run.progress) run.progress(done);
-  }
-  for (double& square : squares) square /= static_cast<double>(done);
-  return {product.take(pool), std::move(squares)};
 }
 
 bool ends_with_reader(const ir::Graph& graph, const std::string& value) {

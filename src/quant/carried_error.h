@@ -58,6 +58,18 @@ CarriedError carried_by_input(const CarriedRun& run, const std::string& value, c
 CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
                                const HiddenStates& rounded, ThreadPool& pool);
 
+// The same in bf16, where the layer is the last of the block that is still to be rounded: what it reads is kept, and
+// `rounded` becomes what the block hands on with that layer as it is. What becomes of it can then be added without
+// another pass. Memory: 2 * width bytes a token.
+struct ReadByLast {
+  int64_t width = 0;
+  std::vector<uint16_t> values{};  // [tokens, width], bf16
+};
+CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
+                               HiddenStates& rounded, ThreadPool& pool, ReadByLast& read);
+// out += x change^T for change[outputs, width] in bf16.
+void add_change(const ReadByLast& read, const std::vector<std::byte>& change, HiddenStates& out, ThreadPool& pool);
+
 bool ends_with_reader(const ir::Graph& graph, const std::string& value);
 bool follows_linear(const ir::Graph& graph, const std::string& value);
 

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "ir/subgraph.h"
+#include "quant/module_writer.h"
 #include "quant/modules.h"
 #include "quant/support.h"
 
@@ -134,6 +135,46 @@ TEST(CarriedError, IsWhatInputsAndOutputsLack) {
   }
   EXPECT_EQ(inputs, 2);
   EXPECT_EQ(outputs, 2);
+}
+
+TEST(CarriedError, AddsWhatBecameOfTheLastLayer) {
+  const FirstLayer layer;
+  const auto tokens = static_cast<size_t>(layer.samples.tokens());
+  const engine::WeightSource weights = engine::weights_of(layer.model.checkpoint);
+  const ir::Graph graph = ir::subgraph(layer.model.graph, layer.blocks[2].first, layer.blocks[2].last);
+  std::string value;  // read by the last layer
+  for (const ir::Node& node : graph.nodes) {
+    if (std::holds_alternative<ir::Linear>(node.op)) value = graph.value(node.inputs[0]).name;
+  }
+  CarriedRun run{graph, weights, layer.samples, 2};
+  run.compute = engine::Compute::bf16;
+  BlockRun whole{graph, weights, layer.samples, 1};
+  whole.compute = engine::Compute::bf16;
+  ThreadPool one(1), three(3);
+  HiddenStates source_out, expected, found = layer.rounded, again;
+  run_block(whole, layer.source, &source_out, {});
+  run_block(whole, layer.rounded, &expected, {});
+  ReadByLast read;
+  const CarriedError kept = carried_to_output(run, value, source_out, found, one, read);
+  EXPECT_EQ(kept.mean, carried_to_output(run, value, source_out, layer.rounded, three).mean);
+  EXPECT_EQ(found.values, expected.values);
+  again = found;
+
+  const auto width = static_cast<size_t>(read.width), outputs = static_cast<size_t>(found.width);
+  ASSERT_EQ(read.values.size(), tokens * width);
+  const std::vector<float> numbers = random_numbers(outputs * width, 5);
+  const std::vector<std::byte> change = as_stored(numbers, DType::bf16);
+  add_change(read, change, found, one);
+  add_change(read, change, again, three);
+  EXPECT_EQ(found.values, again.values);
+  for (size_t i = 0; i < found.values.size(); ++i) {
+    double sum = expected.values[i];
+    for (size_t c = 0; c < width; ++c) {
+      sum += static_cast<double>(bf16_to_float(read.values[i / outputs * width + c])) *
+             bf16_to_float(float_to_bf16(numbers[i % outputs * width + c]));
+    }
+    ASSERT_NEAR(found.values[i], sum, 1e-4) << i;
+  }
 }
 
 }  // namespace

@@ -63,9 +63,9 @@ void Runner::show(ir::ValueId value, BufferId id) {
     probe_(value, first_row_, rows_, width, floats(id, 0));
     return;
   }
-  std::vector<float> values(static_cast<size_t>(rows_ * width));
-  to_float(DType::bf16, static_cast<const std::byte*>(data(id, 0)), rows_ * width, values.data());
-  probe_(value, first_row_, rows_, width, values.data());
+  shown_.resize(static_cast<size_t>(rows_ * width));
+  to_float(DType::bf16, static_cast<const std::byte*>(data(id, 0)), rows_ * width, shown_.data());
+  probe_(value, first_row_, rows_, width, shown_.data());
 }
 
 template <typename Work>

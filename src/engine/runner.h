@@ -98,6 +98,7 @@ class Runner {
   ThreadPool pool_;
   ZeroedMemory arena_, scratch_, dequantized_;
   int64_t scratch_floats_ = 0;  // per thread
+  std::vector<float> shown_;    // to the probe, of a buffer in bf16
   std::vector<float> ones_;     // silu(x) = silu(x) * 1
   Probe probe_;
   std::optional<Profile> profile_ = Profile::from_environment();

@@ -20,8 +20,12 @@ using ir::ValueId;
 class Watch {
  public:
   Watch(int64_t width, const std::vector<float>& divisors, int64_t row_stride, int threads,
-        std::optional<DType> gram_products)
-      : width_(width), divisors_(divisors), row_stride_(row_stride), parts_(static_cast<size_t>(threads)) {
+        std::optional<DType> gram_products, bool with_ranges)
+      : width_(width),
+        divisors_(divisors),
+        row_stride_(row_stride),
+        with_ranges_(with_ranges),
+        parts_(static_cast<size_t>(threads)) {
     DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == width, "{} divisors for {} channels",
                divisors.size(), width);
     for (Part& part : parts_) part.channel_max.assign(static_cast<size_t>(width), 0.0f);
@@ -104,6 +108,7 @@ class Watch {
         part.finite = false;
         return;
       }
+      if (!with_ranges_) continue;
       for (size_t c = 0; c < divisors_.size(); ++c) part.row[c] /= divisors_[c];
       for (size_t c = 0; c < part.row.size(); ++c) {
         part.channel_max[c] = std::max(part.channel_max[c], std::abs(part.row[c]));
@@ -115,6 +120,7 @@ class Watch {
   int64_t width_;
   const std::vector<float>& divisors_;
   int64_t row_stride_;
+  bool with_ranges_;
   std::vector<Part> parts_;
   std::vector<double> channel_sum_, square_sum_;  // of |x| and x^2, not divided
   std::optional<Gram> gram_;
@@ -152,10 +158,11 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
   for (ValueId id = 0; id < static_cast<ValueId>(run.graph.values.size()); ++id) {
     const auto wanted = observed.find(run.graph.value(id).name);
     if (wanted == observed.end()) continue;
-    watches.emplace(std::piecewise_construct, std::forward_as_tuple(id),
-                    std::forward_as_tuple(
-                        ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
-                        run.grams.contains(wanted->first) ? std::optional(products_in(run.compute)) : std::nullopt));
+    watches.emplace(
+        std::piecewise_construct, std::forward_as_tuple(id),
+        std::forward_as_tuple(
+            ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
+            run.grams.contains(wanted->first) ? std::optional(products_in(run.compute)) : std::nullopt, run.ranges));
   }
   DUAN_CHECK(watches.size() == observed.size(), "{} of {} values are in the block", watches.size(), observed.size());
 

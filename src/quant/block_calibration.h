@@ -26,10 +26,10 @@ struct HiddenStates {
 
 // What was seen of one value.
 struct InputStatistics {
-  std::vector<float> channel_max;   // [width] largest |x| of each channel
+  std::vector<float> channel_max;   // [width] largest |x| of each channel, if it was asked for
   std::vector<float> channel_mean;  // [width] mean |x| of each channel, weighted
   std::vector<float> mean_square;   // [width] mean x^2 of each channel, weighted
-  AbsHistogram histogram;           // of all |x|
+  AbsHistogram histogram;           // of all |x|, if it was asked for
   std::vector<float> rows;          // [kept rows, width], at most kKeptRows, evenly spread over the samples
   std::optional<Gram> gram{};       // of the value as it is, weighted, if it was asked for
 };
@@ -49,6 +49,7 @@ struct BlockRun {
   std::set<std::string> grams{};                    // the observed values whose Gram matrices are wanted
   double image_weight = 1;                          // of a token that stands for a picture; all others weigh 1
   engine::Compute compute = engine::Compute::fp32;  // or bf16: of matrix products, those of Gram matrices included
+  bool ranges = true;                               // channel_max and histogram are wanted
 };
 
 // The type in which matrix products are computed.

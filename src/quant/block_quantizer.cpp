@@ -149,10 +149,11 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
   const auto tokens = static_cast<double>(samples_->tokens());
   HiddenStates out;
-  state.inputs = run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
-                            [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
-                            values_of_gptq(state.index), recipe_.image_weight, recipe_.compute},
-                           hidden, is_last ? nullptr : &out, observed);
+  state.inputs =
+      run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
+                 [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
+                 values_of_gptq(state.index), recipe_.image_weight, recipe_.compute, recipe_.rounds_inputs()},
+                hidden, is_last ? nullptr : &out, observed);
 
   if (recipe_.scales_channels()) {
     smooth(state, graph, hidden, [&](double part) { progress(kObserved + (kRanged - kObserved) * part, kScales); });

@@ -14,6 +14,8 @@ namespace {
 
 constexpr int64_t kRows = 64;  // that a thread works on at once
 constexpr auto kPanel = static_cast<size_t>(kPanelRows);
+constexpr size_t kLine = 16;  // floats of a cache line
+static_assert(kPanel % kLine == 0);
 
 // H in the reverse order of the steps: its lower Cholesky factor, read backwards, is R.
 Triangle<double> reversed_hessian(Gram gram, std::span<const float> divisors, const std::vector<int64_t>& order,
@@ -134,9 +136,11 @@ std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
       }
     }
     panel.resize(first * size);
-    for (size_t j = first; j < last; ++j) {
-      const float* ratios = ratios_.row(static_cast<int64_t>(j));
-      for (size_t i = 0; i < first; ++i) panel[i * size + j - first] = ratios[i];
+    for (size_t i = 0; i < first; i += kLine) {  // panels are whole lines
+      for (size_t j = first; j < last; ++j) {
+        const float* ratios = ratios_.row(static_cast<int64_t>(j)) + i;
+        for (size_t n = 0; n < kLine; ++n) panel[(i + n) * size + j - first] = ratios[n];
+      }
     }
     kernel.run({.x = own.data(),
                 .x_dtype = DType::f32,

@@ -153,13 +153,13 @@ CarriedError carried_to_output(const CarriedRun& run, const std::string& value, 
 CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
                                HiddenStates& rounded, ThreadPool& pool, ReadByLast& read) {
   DUAN_CHECK(source_out.width == rounded.width, "a block from {} to {} channels", rounded.width, source_out.width);
-  size_t done = 0;
+  read.width = ir::width(run.graph.value(value_named(run.graph, value)).type);
+  read.values.reserve(rounded.values.size() / static_cast<size_t>(rounded.width) * static_cast<size_t>(read.width));
+  auto to = rounded.values.begin();
   return visit_outputs(run, value, source_out, rounded, pool,
                        [&](const std::vector<float>& x, const std::vector<float>& out) {
                          for (const float number : x) read.values.push_back(float_to_bf16(number));
-                         read.width = static_cast<int64_t>(x.size() * static_cast<size_t>(rounded.width) / out.size());
-                         std::copy(out.begin(), out.end(), rounded.values.begin() + static_cast<int64_t>(done));
-                         done += out.size();
+                         to = std::copy(out.begin(), out.end(), to);
                        });
 }
 

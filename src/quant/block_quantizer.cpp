@@ -500,6 +500,7 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
             const CarriedRun run{graph, now, *samples_, threads_, [&](int64_t) { done(0); }, recipe_.compute};
             state.carried.emplace(value, is_last ? carried_to_output(run, value, *hidden, rounded, pool_, state.read)
                                                  : carried_to_output(run, value, *hidden, rounded, pool_));
+            if (is_last) state.became.clear();  // nothing runs with them any more
           };
         }
       }

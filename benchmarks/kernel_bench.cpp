@@ -304,10 +304,13 @@ void measure_attention(const Heads& heads, int64_t past, int64_t rows, int64_t s
   const std::vector<std::byte> q = random_elements(rows * width, DType::f32);
   std::vector<float> out(static_cast<size_t>(rows * width));
   const int64_t scratch_floats = kernels::attention_scratch_floats(head_dim);
-  std::vector<float> scratch(static_cast<size_t>(scratch_floats * pool.threads()));
+  struct alignas(64) Line {
+    float values[16];
+  };
+  std::vector<Line> scratch(static_cast<size_t>(scratch_floats * pool.threads() / 16));
   for (const AttentionKernel& kernel : kernels::attention_kernels()) {
     const bool slow = std::string_view(kernel.name) == "ref" || (std::string_view(kernel.name) == "plain" && rows > 1);
-    if (!isa_allowed(kernel.needs) || !kernel.fits(cache, head_dim) || (slow && !options.slow)) continue;
+    if (!isa_allowed(kernel.needs) || !kernel.fits(cache, head_dim, seen == 0) || (slow && !options.slow)) continue;
     const double seconds = best_seconds(
         [&] {
           for (int64_t layer = 0; layer < layers; ++layer) {
@@ -327,7 +330,7 @@ void measure_attention(const Heads& heads, int64_t past, int64_t rows, int64_t s
                             DType::f32,
                             width,
                             head_dim,
-                            scratch.data() + index * scratch_floats,
+                            scratch.data()->values + index * scratch_floats,
                             seen});
               }
             });
@@ -346,8 +349,9 @@ void measure_attention(const Heads& heads, int64_t past, int64_t rows, int64_t s
       const double pairs =
           static_cast<double>(rows) *
           (seen > 0 ? static_cast<double>(seen) : static_cast<double>(past) + static_cast<double>(rows + 1) / 2);
+      const bool in_pairs = kernel.needs == Isa::avx512_bf16;
       report.add("attention", kernel.name, text, each, 4 * pairs * static_cast<double>(width), "GFLOP/s",
-                 machine.peaks.fp32);
+                 in_pairs ? machine.peaks.bf16 : machine.peaks.fp32);
     }
   }
 }

@@ -366,7 +366,7 @@ class Planner {
     step.heads = q[2].extent;
     step.kv_heads = k[2].extent;
     step.head_dim = q[3].extent;
-    step.kernel = &kernels::select_attention(kv_dtype_, step.head_dim);
+    step.kernel = &kernels::select_attention(kv_dtype_, step.head_dim, step.causal);
     step.v = buffer(node_->inputs[2]);
     if (const auto fused = fusions_.norm_rope.find(node_id_); fused != fusions_.norm_rope.end()) {
       const NormRope& f = fused->second;

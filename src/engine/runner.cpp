@@ -14,6 +14,7 @@ constexpr int64_t kParallelWork = 1 << 15;
 constexpr int64_t kColumnGrain = 16;     // columns of a matrix go to threads in multiples of this
 constexpr int64_t kGateUpColumns = 256;  // of gate and up computed before they are combined, while still in cache
 constexpr int64_t kAttentionRows = 48;   // rows of a chunk that one work item of attention takes
+constexpr int64_t kAllToAllRows = 144;   // the same where every row attends to all
 constexpr int64_t kLinearRows = 192;     // rows of a picture that one work item of a linear layer takes
 
 }  // namespace
@@ -363,13 +364,14 @@ void Runner::prepare(const AttentionStep& s, float* x, int64_t stride, const std
 
 void Runner::run_step(const AttentionStep& s) {
   const int64_t n = s.head_dim, group = s.heads / s.kv_heads;
-  const int64_t blocks = (rows_ + kAttentionRows - 1) / kAttentionRows;
+  const int64_t item_rows = s.causal ? kAttentionRows : kAllToAllRows;
+  const int64_t blocks = (rows_ + item_rows - 1) / item_rows;
   const int64_t first_position = chunk_.position + first_row_;
 
   // Every key of the chunk must be stored before a query reads it: two rounds.
   const auto store = [&](int64_t item) {
-    const int64_t head = item % s.kv_heads, row = item / s.kv_heads * kAttentionRows;
-    const int64_t rows = std::min(kAttentionRows, rows_ - row);
+    const int64_t head = item % s.kv_heads, row = item / s.kv_heads * item_rows;
+    const int64_t rows = std::min(item_rows, rows_ - row);
     prepare(s, floats(s.k, row) + head * n, s.kv_heads * n, s.k_norm, row, rows, 1);
     const kernels::KvView view = cache_.view(s.cache, head);
     for (int64_t r = row; r < row + rows; ++r) {
@@ -378,8 +380,8 @@ void Runner::run_step(const AttentionStep& s) {
   };
   // Head after head, so that keys and values of one are in the cache for all its rows.
   const auto attend = [&](int64_t item, int thread) {
-    const int64_t head = item / blocks, row = item % blocks * kAttentionRows;
-    const int64_t rows = std::min(kAttentionRows, rows_ - row);
+    const int64_t head = item / blocks, row = item % blocks * item_rows;
+    const int64_t rows = std::min(item_rows, rows_ - row);
     float* q = floats(s.q, row) + head * group * n;
     prepare(s, q, s.heads * n, s.q_norm, row, rows, group);
     const Buffer& out = buffer(s.out);

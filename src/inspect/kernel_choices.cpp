@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <set>
+#include <utility>
 
 #include "kernels/attention.h"
 #include "kernels/dequantize.h"
@@ -12,12 +13,25 @@
 #include "kernels/rows.h"
 
 namespace duan::inspect {
+namespace {
+
+// Head sizes, and whether causal.
+using Attentions = std::set<std::pair<int64_t, bool>>;
+
+void add_attentions(const ir::Graph& graph, Attentions& found) {
+  for (const ir::Node& node : graph.nodes) {
+    if (const auto* attention = std::get_if<ir::Attention>(&node.op)) {
+      found.emplace(graph.value(node.inputs[0]).type.dims.at(3).extent, attention->causal);
+    }
+  }
+}
+
+}  // namespace
 
 std::vector<KernelChoice> kernel_choices(const models::Model& model) {
   const ir::Graph& graph = model.graph;
   std::set<DType> weight_dtypes;
   std::set<std::string> integer_products, dequantized;
-  std::set<int64_t> head_dims;
   for (const ir::Node& node : graph.nodes) {
     if (const auto* linear = std::get_if<ir::Linear>(&node.op)) {
       const ir::WeightInfo& info = graph.weight(linear->weight);
@@ -30,10 +44,11 @@ std::vector<KernelChoice> kernel_choices(const models::Model& model) {
       } else {
         dequantized.insert(format_name(stored.format));
       }
-    } else if (std::holds_alternative<ir::Attention>(node.op)) {
-      head_dims.insert(graph.value(node.inputs[0]).type.dims.at(3).extent);
     }
   }
+  Attentions attentions;
+  add_attentions(graph, attentions);
+  if (model.vision) add_attentions(*model.vision, attentions);
 
   std::vector<KernelChoice> choices;
   for (const DType weight : weight_dtypes) {
@@ -53,10 +68,12 @@ std::vector<KernelChoice> kernel_choices(const models::Model& model) {
   for (const std::string& format : dequantized) {
     choices.push_back({"dequantize", format, kernels::select_dequantize().name, kernels::explain_dequantize()});
   }
-  for (const int64_t head_dim : head_dims) {
+  for (const auto& [head_dim, causal] : attentions) {
     for (const DType kv : {DType::f32, DType::bf16}) {
-      choices.push_back({"attention", fmt::format("{} cache, head_dim {}", dtype_name(kv), head_dim),
-                         kernels::select_attention(kv, head_dim).name, kernels::explain_attention(kv, head_dim)});
+      choices.push_back(
+          {"attention",
+           fmt::format("{} cache, head_dim {}{}", dtype_name(kv), head_dim, causal ? "" : ", all rows to all"),
+           kernels::select_attention(kv, head_dim, causal).name, kernels::explain_attention(kv, head_dim, causal)});
     }
   }
   choices.push_back({"rows", "norms, rotation, gating, sums", kernels::select_rows().name, kernels::explain_rows()});

@@ -55,14 +55,14 @@ int64_t attention_scratch_floats(int64_t head_dim);
 struct AttentionKernel {
   const char* name;
   Isa needs;
-  bool (*fits)(DType kv, int64_t head_dim);
+  bool (*fits)(DType kv, int64_t head_dim, bool causal);
   void (*run)(const AttentionArgs& args) noexcept;
 };
 
 std::span<const AttentionKernel> attention_kernels();  // best first, the reference last
 
 // Both throw Error if DUAN_KERNEL or DUAN_ISA cannot be obeyed, or if no kernel takes this cache.
-const AttentionKernel& select_attention(DType kv, int64_t head_dim);
-std::vector<Rejection> explain_attention(DType kv, int64_t head_dim);
+const AttentionKernel& select_attention(DType kv, int64_t head_dim, bool causal);
+std::vector<Rejection> explain_attention(DType kv, int64_t head_dim, bool causal);
 
 }  // namespace duan::kernels

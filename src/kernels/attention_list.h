@@ -16,6 +16,9 @@ void attention(const AttentionArgs& args) noexcept;
 namespace avx512 {
 void attention(const AttentionArgs& args) noexcept;
 }
+namespace avx512_bf16 {
+void attention(const AttentionArgs& args) noexcept;
+}
 #endif
 
 }  // namespace duan::kernels

@@ -154,8 +154,8 @@ class Run {
                   : recipe_.method == Method::int8_static ? "int8-static measures ranges on them"
                                                           : "imatrix weighs errors by them");
     }
-    // Work that is there may be that of a run which was killed after its output appeared; an empty folder is all that is
-    // left of one that was killed at the very end.
+    // Work that is there may be that of a run which was killed after its output appeared; an empty folder is all that
+    // is left of one that was killed at the very end.
     std::error_code ignored;
     const fs::path work = WorkFolder::path_for(output_);
     if (!fs::exists(work, ignored) || fs::is_empty(work, ignored))

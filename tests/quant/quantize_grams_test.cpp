@@ -89,16 +89,24 @@ TEST(QuantizeByGrams, IsNearerToTheSourceAndSaysByHowMuch) {
   }
 }
 
+// The demo's own dialogues: 32 to calibrate on and 8 to judge by.
+struct Texts {
+  CalibrationSet samples, held_out;
+};
+Texts demo_texts(const models::Model& demo) {
+  Texts texts{load_calibration({{demo.folder / "calibration.jsonl"}, 40, 64, 0}, demo.folder, demo.config.vocab_size),
+              {}};
+  for (int i = 0; i < 8; ++i) {
+    texts.held_out.samples.push_back(std::move(texts.samples.samples.back()));
+    texts.samples.samples.pop_back();
+  }
+  return texts;
+}
+
 // On text it was not calibrated on.
 TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
   const models::Model model = models::Model::open(test::source_dir() / "models/demo");
-  CalibrationSet samples =
-      load_calibration({{model.folder / "calibration.jsonl"}, 40, 64, 0}, model.folder, model.config.vocab_size);
-  CalibrationSet held_out;
-  for (int i = 0; i < 8; ++i) {
-    held_out.samples.push_back(std::move(samples.samples.back()));
-    samples.samples.pop_back();
-  }
+  const Texts texts = demo_texts(model);
   const test::TemporaryDir dir;
   QuantizeOptions options = options_for(Method::rtn);
   options.recipe.weights.group_size = 128;
@@ -106,8 +114,8 @@ TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
     options.recipe.method = method;
     options.recipe.propagate_error = propagate_error;
     const fs::path out = dir.path() / fmt::format("{}-{}", method_name(method), propagate_error);
-    quantize(model, options.recipe.needs_samples() ? &samples : nullptr, out, options);
-    return divergence(models::Model::open(out), model, held_out);
+    quantize(model, options.recipe.needs_samples() ? &texts.samples : nullptr, out, options);
+    return divergence(models::Model::open(out), model, texts.held_out);
   };
   const double to_nearest = divergence_of(Method::rtn), gptq = divergence_of(Method::gptq, false);
   EXPECT_LT(gptq, 0.75 * to_nearest);
@@ -117,13 +125,7 @@ TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
 // Within what roundings that might have gone either way make of so few tokens.
 TEST(QuantizeByGrams, IsAsNearWhenItCalibratesInBf16) {
   const models::Model model = models::Model::open(test::source_dir() / "models/demo");
-  CalibrationSet samples =
-      load_calibration({{model.folder / "calibration.jsonl"}, 40, 64, 0}, model.folder, model.config.vocab_size);
-  CalibrationSet held_out;
-  for (int i = 0; i < 8; ++i) {
-    held_out.samples.push_back(std::move(samples.samples.back()));
-    samples.samples.pop_back();
-  }
+  const Texts texts = demo_texts(model);
   const test::TemporaryDir dir;
   QuantizeOptions options = options_for(Method::awq);
   options.recipe.weights.group_size = 128;
@@ -133,9 +135,9 @@ TEST(QuantizeByGrams, IsAsNearWhenItCalibratesInBf16) {
     for (const engine::Compute compute : {engine::Compute::fp32, engine::Compute::bf16}) {
       options.recipe.compute = compute;
       const fs::path out = dir.path() / fmt::format("{}-{}", method_name(method), engine::compute_name(compute));
-      const Json report = quantize(model, &samples, out, options);
+      const Json report = quantize(model, &texts.samples, out, options);
       EXPECT_EQ(report.at("recipe").at("compute"), engine::compute_name(compute));
-      found[compute] = divergence(models::Model::open(out), model, held_out);
+      found[compute] = divergence(models::Model::open(out), model, texts.held_out);
     }
     EXPECT_LT(found[engine::Compute::bf16], 1.3 * found[engine::Compute::fp32]) << method_name(method);
   }

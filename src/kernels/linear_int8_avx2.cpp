@@ -48,6 +48,12 @@ struct Dot {
     const __m128i two = _mm_add_epi32(four, _mm_unpackhi_epi64(four, four));
     return _mm_cvtsi128_si32(_mm_add_epi32(two, _mm_shuffle_epi32(two, 1)));
   }
+  static void add_totals(const Sum (&sums)[4], int32_t* to) {
+    const __m256i halves = _mm256_hadd_epi32(_mm256_hadd_epi32(sums[0], sums[1]), _mm256_hadd_epi32(sums[2], sums[3]));
+    const __m128i all = _mm_add_epi32(_mm256_castsi256_si128(halves), _mm256_extracti128_si256(halves, 1));
+    __m128i* at = reinterpret_cast<__m128i*>(to);
+    _mm_storeu_si128(at, _mm_add_epi32(_mm_loadu_si128(at), all));
+  }
 };
 
 // clang-format off

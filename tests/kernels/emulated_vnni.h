@@ -49,13 +49,49 @@ Register emulated_dpbusd(Register sum, Register a, Register b) {
   return sum;
 }
 
+template <class Register>
+Register emulated_add(Register a, Register b) {
+  for (size_t at = 0; at < sizeof a.bytes; at += 4) {
+    uint32_t left, right;
+    std::memcpy(&left, a.bytes + at, 4);
+    std::memcpy(&right, b.bytes + at, 4);
+    left += right;
+    std::memcpy(a.bytes + at, &left, 4);
+  }
+  return a;
+}
+
+// Of every 16 bytes, the 8 from `first` on, numbers of kSize bytes in turn from a and b.
+template <size_t kSize, class Register>
+Register emulated_unpack(Register a, Register b, size_t first) {
+  Register r;
+  for (size_t quarter = 0; quarter < sizeof r.bytes; quarter += 16) {
+    for (size_t i = 0; i < 8; i += kSize) {
+      std::memcpy(r.bytes + quarter + 2 * i, a.bytes + quarter + first + i, kSize);
+      std::memcpy(r.bytes + quarter + 2 * i + kSize, b.bytes + quarter + first + i, kSize);
+    }
+  }
+  return r;
+}
+
 inline __m512i _mm512_setzero_si512() { return {}; }
 inline __m512i _mm512_set1_epi8(int8_t value) { return emulated_set<__m512i>(value); }
 inline __m512i _mm512_loadu_si512(const void* p) { return emulated_load<__m512i>(p, ~uint64_t{0}); }
 inline __m512i _mm512_maskz_loadu_epi8(uint64_t mask, const void* p) { return emulated_load<__m512i>(p, mask); }
 inline void _mm512_storeu_si512(void* p, __m512i v) { std::memcpy(p, &v, sizeof v); }
 inline __m512i _mm512_xor_si512(__m512i a, __m512i b) { return emulated_xor(a, b); }
-inline __m512i _mm512_dpbusd_epi32(__m512i sum, __m512i a, __m512i b) { return emulated_dpbusd(sum, a, b); }
+inline __m512i dpbusd(__m512i sum, __m512i a, __m512i b) { return emulated_dpbusd(sum, a, b); }
+inline __m512i _mm512_add_epi32(__m512i a, __m512i b) { return emulated_add(a, b); }
+inline __m512i _mm512_unpacklo_epi32(__m512i a, __m512i b) { return emulated_unpack<4>(a, b, 0); }
+inline __m512i _mm512_unpackhi_epi32(__m512i a, __m512i b) { return emulated_unpack<4>(a, b, 8); }
+inline __m512i _mm512_unpacklo_epi64(__m512i a, __m512i b) { return emulated_unpack<8>(a, b, 0); }
+inline __m512i _mm512_unpackhi_epi64(__m512i a, __m512i b) { return emulated_unpack<8>(a, b, 8); }
+inline __m256i _mm512_extracti64x4_epi64(__m512i v, int half) {
+  __m256i r;
+  std::memcpy(&r, v.bytes + 32 * half, sizeof r);
+  return r;
+}
+inline __m256i _mm512_castsi512_si256(__m512i v) { return _mm512_extracti64x4_epi64(v, 0); }
 inline int32_t _mm512_reduce_add_epi32(__m512i v) {
   int32_t lanes[16];
   std::memcpy(lanes, &v, sizeof v);
@@ -68,6 +104,20 @@ inline __m256i _mm256_loadu_si256(const __m256i* p) { return emulated_load<__m25
 inline void _mm256_storeu_si256(__m256i* p, __m256i v) { std::memcpy(p, &v, sizeof v); }
 inline __m256i _mm256_xor_si256(__m256i a, __m256i b) { return emulated_xor(a, b); }
 inline __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b) { return emulated_dpbusd(sum, a, b); }
+// In each half: the sums of neighbours in a, then of those in b.
+inline __m256i _mm256_hadd_epi32(__m256i a, __m256i b) {
+  __m256i r;
+  for (size_t half = 0; half < 32; half += 16) {
+    for (size_t i = 0; i < 4; ++i) {
+      int32_t pair[2];
+      std::memcpy(pair, (i < 2 ? a : b).bytes + half + i % 2 * 8, sizeof pair);
+      const int32_t sum = pair[0] + pair[1];
+      std::memcpy(r.bytes + half + 4 * i, &sum, 4);
+    }
+  }
+  return r;
+}
+inline __m256i _mm256_add_epi32(__m256i a, __m256i b) { return emulated_add(a, b); }
 inline __m128i _mm256_extracti128_si256(__m256i v, int half) {
   __m128i r;
   std::memcpy(&r, v.bytes + 16 * half, sizeof r);
@@ -78,6 +128,12 @@ inline __m128i _mm_add_epi32(__m128i a, __m128i b) {
   for (int i = 0; i < 4; ++i) a.lanes[i] += b.lanes[i];
   return a;
 }
+inline __m128i _mm_loadu_si128(const __m128i* p) {
+  __m128i v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+inline void _mm_storeu_si128(__m128i* p, __m128i v) { std::memcpy(p, &v, sizeof v); }
 inline __m128i _mm_unpackhi_epi64(__m128i a, __m128i b) { return {{a.lanes[2], a.lanes[3], b.lanes[2], b.lanes[3]}}; }
 inline __m128i _mm_shuffle_epi32(__m128i v, int order) {
   return {{v.lanes[order & 3], v.lanes[order >> 2 & 3], v.lanes[order >> 4 & 3], v.lanes[order >> 6 & 3]}};

@@ -11,8 +11,10 @@ namespace {
 
 // Multiply-adds below which sharing a step out costs more than it saves.
 constexpr int64_t kParallelWork = 1 << 15;
-constexpr int64_t kColumnGrain = 16;     // columns of a matrix go to threads in multiples of this
-constexpr int64_t kGateUpColumns = 256;  // of gate and up computed before they are combined, while still in cache
+constexpr int64_t kColumnGrain = 16;  // columns of a matrix go to threads in multiples of this
+constexpr int64_t kDealtRows = 64;    // from which on columns are dealt out, so many at a time:
+constexpr int64_t kDealtColumns = 384;
+constexpr int64_t kGateUpColumns = 192;  // of gate and up computed before they are combined, while still in cache
 constexpr int64_t kAttentionRows = 48;   // rows of a chunk that one work item of attention takes
 constexpr int64_t kAllToAllRows = 144;   // the same where every row attends to all
 constexpr int64_t kLinearRows = 192;     // rows of a picture that one work item of a linear layer takes
@@ -65,7 +67,10 @@ void Runner::show(ir::ValueId value, BufferId id) {
     return;
   }
   shown_.resize(static_cast<size_t>(rows_ * width));
-  to_float(DType::bf16, static_cast<const std::byte*>(data(id, 0)), rows_ * width, shown_.data());
+  parallel(rows_, 1, rows_ * width, [&](int64_t first, int64_t last) {
+    to_float(DType::bf16, static_cast<const std::byte*>(data(id, first)), (last - first) * width,
+             shown_.data() + first * width);
+  });
   probe_(value, first_row_, rows_, width, shown_.data());
 }
 
@@ -82,6 +87,18 @@ void Runner::parallel(int64_t count, int64_t grain, int64_t cost, const Work& wo
   pool_.run([&](int index) {
     const ThreadPool::Range range = ThreadPool::split(count, grain, index, pool_.threads());
     if (range.first < range.last) run(range.first, range.last, index);
+  });
+}
+
+// Columns of a matrix by which `rows_` rows are multiplied. Many rows: columns are dealt out, because cores differ in
+// speed, and the faster one would wait for the slower one's.
+template <typename Work>
+void Runner::share_columns(int64_t count, int64_t cost, const Work& work) {
+  if (pool_.threads() == 1 || rows_ < kDealtRows || cost < kParallelWork) {
+    return parallel(count, kColumnGrain, cost, work);
+  }
+  deal((count + kDealtColumns - 1) / kDealtColumns, [&](int64_t item, int thread) {
+    work(item * kDealtColumns, std::min((item + 1) * kDealtColumns, count), thread);
   });
 }
 
@@ -291,7 +308,7 @@ void Runner::run_step(const LinearStep& s) {
     });
     return;
   }
-  parallel(columns, kColumnGrain, work, [&](int64_t first, int64_t last, int thread) {
+  share_columns(columns, work, [&](int64_t first, int64_t last, int thread) {
     int64_t begin = 0;  // of the part among all columns
     for (const LinearPart& part : s.parts) {
       const int64_t n = part.weight.shape[0];
@@ -305,7 +322,7 @@ void Runner::run_step(const LinearStep& s) {
 void Runner::run_step(const GateUpStep& s) {
   const int64_t n = s.gate.weight.shape[0];
   const Buffer& out = buffer(s.out);
-  parallel(n, kColumnGrain, 2 * rows_ * n * s.gate.weight.shape[1], [&](int64_t first, int64_t last, int thread) {
+  share_columns(n, 2 * rows_ * n * s.gate.weight.shape[1], [&](int64_t first, int64_t last, int thread) {
     for (int64_t from = first; from < last; from += kGateUpColumns) {
       const int64_t to = std::min(from + kGateUpColumns, last);
       run_part(s.gate, from, to, false, thread);

@@ -55,6 +55,9 @@ class Runner {
   // work(first, last) or work(first, last, thread) over [0, count), shared out in equal parts unless it is small.
   template <typename Work>
   void parallel(int64_t count, int64_t grain, int64_t cost, const Work& work);
+  // work(first, last, thread) over [0, count), in an order that depends on timing alone.
+  template <typename Work>
+  void share_columns(int64_t count, int64_t cost, const Work& work);
   // work(item, thread) for the items [0, count): each thread takes the next one when it is done with its last.
   template <typename Work>
   void deal(int64_t count, const Work& work);

@@ -2,60 +2,59 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 
+#include "base/cpu.h"
+#include "base/target.h"
+#include "kernels/unroll.h"
 #include "quant/parts.h"
 
 namespace duan::quant {
 namespace {
 
+constexpr int kTileRows = 4, kTileColumns = 8;  // of results
+
+namespace plain {
+constexpr int kLanes = 2, kTogether = 2;
+#include "quant/cholesky_tile.inc"
+}  // namespace plain
+
+#if defined(__x86_64__)
+DUAN_TARGET_BEGIN(DUAN_TARGET_AVX2)
+namespace avx2 {
+constexpr int kLanes = 4, kTogether = 2;
+#include "quant/cholesky_tile.inc"
+}  // namespace avx2
+DUAN_TARGET_END
+#endif
+
+using SubtractTile = decltype(&plain::subtract_tile);
+
+SubtractTile select_subtract_tile() {
+#if defined(__x86_64__)
+  static const bool has_avx2 = isa_allowed(Isa::avx2);
+  if (has_avx2) return avx2::subtract_tile;
+#endif
+  return plain::subtract_tile;
+}
+
 // Panel by panel of columns: what the columns to the left contribute is subtracted (nearly all of the work), the
 // panel's square on the diagonal is factored, and the rows below are solved with it. A row's numbers depend on rows
 // above it alone and are computed by one thread.
 
-constexpr int kTile = 4;            // rows and columns of a tile of results: 8 pairs of the baseline's 16 registers
 constexpr int64_t kDepth = 256;     // products summed at once: a panel's weights of that depth stay in the L2 cache
 constexpr int64_t kSolvedRows = 8;  // side by side
 
-typedef double Pair __attribute__((vector_size(16)));
-
-inline Pair load(const double* p) {
-  Pair pair;
-  std::memcpy(&pair, p, sizeof pair);
-  return pair;
-}
-
-// c[row i][j] -= sum over k of a[row i][k] * b[k][j], for `rows` rows and kTile columns; b[depth][kTile]. Rows that do
-// not exist repeat the last one.
-void subtract_tile(const double* a, int64_t a_stride, int rows, const double* b, int64_t depth, double* c,
-                   int64_t c_stride) {
-  const double* row[kTile];
-  for (int i = 0; i < kTile; ++i) row[i] = a + std::min(i, rows - 1) * a_stride;
-  Pair sums[kTile][2] = {};
-  for (int64_t k = 0; k < depth; ++k, b += kTile) {
-    const Pair left = load(b), right = load(b + 2);
-    for (int i = 0; i < kTile; ++i) {
-      const Pair factor = {row[i][k], row[i][k]};
-      sums[i][0] += factor * left;
-      sums[i][1] += factor * right;
-    }
-  }
-  for (int i = 0; i < rows; ++i) {
-    for (int j = 0; j < kTile; ++j) c[i * c_stride + j] -= sums[i][j / 2][j % 2];
-  }
-}
-
-// The first `depth` columns of the panel's rows, for subtract_tile: [tile of kTile rows][depth][kTile], zeros where
+// The first `depth` columns of the panel's rows, for subtract_tile: [tile of rows][depth][kTileColumns], zeros where
 // rows end.
 std::vector<double> packed(const Triangle<double>& a, int64_t panel, ThreadPool& pool) {
   const auto range = a.range(panel);
-  const int64_t depth = range.first, tiles = (range.rows() + kTile - 1) / kTile;
-  std::vector<double> out(static_cast<size_t>(tiles * depth * kTile), 0.0);
+  const int64_t depth = range.first, tiles = (range.rows() + kTileColumns - 1) / kTileColumns;
+  std::vector<double> out(static_cast<size_t>(tiles * depth * kTileColumns), 0.0);
   for_parts(pool, tiles, 1, range.rows() * depth, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin * kTile; i < std::min(end * kTile, range.rows()); ++i) {
+    for (int64_t i = begin * kTileColumns; i < std::min(end * kTileColumns, range.rows()); ++i) {
       const double* row = a.row(range.first + i);
-      double* to = out.data() + i / kTile * depth * kTile + i % kTile;
-      for (int64_t k = 0; k < depth; ++k) to[k * kTile] = row[k];
+      double* to = out.data() + i / kTileColumns * depth * kTileColumns + i % kTileColumns;
+      for (int64_t k = 0; k < depth; ++k) to[k * kTileColumns] = row[k];
     }
   });
   return out;
@@ -64,23 +63,24 @@ std::vector<double> packed(const Triangle<double>& a, int64_t panel, ThreadPool&
 // Rows [begin, end) of columns [first, first + size) less what the columns before contribute; b: packed.
 void subtract(Triangle<double>& a, int64_t begin, int64_t end, int64_t first, int64_t size,
               const std::vector<double>& b) {
+  const SubtractTile subtract_tile = select_subtract_tile();
   const int64_t stride = a.columns(begin);
   double* rows = a.row(begin);
   for (int64_t k = 0; k < first; k += kDepth) {
     const int64_t depth = std::min(kDepth, first - k);
-    for (int64_t i = 0; i < end - begin; i += kTile) {
-      const int count = static_cast<int>(std::min<int64_t>(kTile, end - begin - i));
-      for (int64_t j = 0; j < size; j += kTile) {
-        const double* weights = b.data() + j * first + k * kTile;
+    for (int64_t i = 0; i < end - begin; i += kTileRows) {
+      const int count = static_cast<int>(std::min<int64_t>(kTileRows, end - begin - i));
+      for (int64_t j = 0; j < size; j += kTileColumns) {
+        const double* weights = b.data() + j * first + k * kTileColumns;
         double* c = rows + i * stride + first + j;
-        if (j + kTile <= size) {
+        if (j + kTileColumns <= size) {
           subtract_tile(rows + i * stride + k, stride, count, weights, depth, c, stride);
           continue;
         }
-        double edge[kTile * kTile] = {};
-        subtract_tile(rows + i * stride + k, stride, count, weights, depth, edge, kTile);
+        double edge[kTileRows * kTileColumns] = {};
+        subtract_tile(rows + i * stride + k, stride, count, weights, depth, edge, kTileColumns);
         for (int r = 0; r < count; ++r) {
-          for (int64_t l = 0; l < size - j; ++l) c[r * stride + l] += edge[r * kTile + l];
+          for (int64_t l = 0; l < size - j; ++l) c[r * stride + l] += edge[r * kTileColumns + l];
         }
       }
     }

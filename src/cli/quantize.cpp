@@ -30,7 +30,8 @@ struct QuantizeCommand {
                       compute = "auto";
   std::string shard_size = "5GB", held_out;
   std::vector<std::string> calibration, keep, include;
-  int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens;
+  int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens,
+          propagate_tokens = quant::Recipe().propagate_tokens;
   uint64_t seed = 0;
   double percentile = 99.999, budget = 0, image_weight = 1;
   int bits = 4, threads = 0;
@@ -55,11 +56,14 @@ void check_flags(const QuantizeCommand& c) {
        "it belongs to --method int8-static; --weight-observer chooses the range of weights");
   only({"--smooth-alpha", "--no-smooth"}, !in_groups, "it belongs to --method int8-static and int8-dynamic");
   only({"--duo-scaling"}, c.method.starts_with("awq"), "it belongs to --method awq and awq-gptq");
-  only({"--image-token-weight", "--no-propagate-error"}, c.method.ends_with("gptq"),
+  only({"--image-token-weight", "--no-propagate-error", "--propagate-tokens"}, c.method.ends_with("gptq"),
        "it belongs to --method gptq and awq-gptq");
   if (c.given("--image-token-weight") && !c.no_propagate_error) {
     throw Error("does not weigh what rounding changed before a layer", "--image-token-weight",
                 "add --no-propagate-error");
+  }
+  if (c.given("--propagate-tokens") && c.no_propagate_error) {
+    throw Error("has no effect with --no-propagate-error", "--propagate-tokens");
   }
   only({"--compute"}, c.method.starts_with("awq") || c.method == "gptq",
        "it belongs to --method awq, gptq and awq-gptq");
@@ -113,6 +117,7 @@ quant::QuantizeOptions settings(const QuantizeCommand& c) {
   recipe.smooth_gqa = c.smooth_gqa;
   recipe.image_weight = c.image_weight;
   recipe.propagate_error = !c.no_propagate_error;
+  recipe.propagate_tokens = c.propagate_tokens;
   recipe.compute = c.compute == "bf16"   ? engine::Compute::bf16
                    : c.compute == "fp32" ? engine::Compute::fp32
                                          : engine::Compute::automatic;
@@ -278,12 +283,17 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       ->check(CLI::Range(1e-6, 1e6))
       ->capture_default_str();
   command.add_flag("--no-propagate-error", c.no_propagate_error,
-                   "Let no layer make up for what rounding changed before it: a third of the forward passes, more "
-                   "error (gptq, awq-gptq)");
+                   "Let no layer make up for what rounding changed before it: faster, more error (gptq, awq-gptq)");
+  command
+      .add_option(
+          "--propagate-tokens", c.propagate_tokens,
+          "About how many calibration tokens tell what rounding changed before a layer (gptq, awq-gptq); 0: all")
+      ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
+      ->capture_default_str();
   command
       .add_option("--compute", c.compute,
-                  "Precision of inputs and Gram matrices while calibrating (awq, gptq, awq-gptq); auto: bf16 where the "
-                  "weights are and the processor multiplies it directly, else fp32")
+                  "Precision of what calibration runs (awq, gptq, awq-gptq), and with bf16 int8 of its Gram matrices; auto: "
+                  "bf16 where the weights are and the processor multiplies it directly, else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
   command

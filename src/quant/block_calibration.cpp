@@ -99,22 +99,29 @@ class Watch {
     part.row.resize(static_cast<size_t>(width_));
     for (int64_t r = begin; r < end; ++r) {
       const float* x = data + r * width_;
-      float sum = 0;  // of x - x: 0, or NaN as soon as one is not finite
-      for (int64_t c = 0; c < width_; ++c) {
-        part.row[static_cast<size_t>(c)] = x[c];
-        sum += x[c] - x[c];
-      }
-      if (sum != 0 || std::isnan(sum)) {
+      if (!is_finite(x)) {
         part.finite = false;
         return;
       }
       if (!with_ranges_) continue;
+      std::copy_n(x, width_, part.row.begin());
       for (size_t c = 0; c < divisors_.size(); ++c) part.row[c] /= divisors_[c];
       for (size_t c = 0; c < part.row.size(); ++c) {
         part.channel_max[c] = std::max(part.channel_max[c], std::abs(part.row[c]));
       }
       part.histogram.add(part.row);
     }
+  }
+
+  bool is_finite(const float* x) const {
+    constexpr int64_t kSums = 16;
+    float sums[kSums] = {};  // of x - x: 0, or NaN as soon as one is not finite
+    const int64_t whole = width_ / kSums * kSums;
+    for (int64_t c = 0; c < whole; c += kSums) {
+      for (int64_t i = 0; i < kSums; ++i) sums[i] += x[c + i] - x[c + i];
+    }
+    for (int64_t c = whole; c < width_; ++c) sums[0] += x[c] - x[c];
+    return std::all_of(sums, sums + kSums, [](float sum) { return sum == 0; });
   }
 
   int64_t width_;
@@ -160,9 +167,9 @@ std::map<std::string, InputStatistics> run_block(const BlockRun& run, const Hidd
     if (wanted == observed.end()) continue;
     watches.emplace(
         std::piecewise_construct, std::forward_as_tuple(id),
-        std::forward_as_tuple(
-            ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
-            run.grams.contains(wanted->first) ? std::optional(products_in(run.compute)) : std::nullopt, run.ranges));
+        std::forward_as_tuple(ir::width(run.graph.value(id).type), wanted->second, row_stride, threads,
+                              run.grams.contains(wanted->first) ? std::optional(sums_in(run.compute)) : std::nullopt,
+                              run.ranges));
   }
   DUAN_CHECK(watches.size() == observed.size(), "{} of {} values are in the block", watches.size(), observed.size());
 

@@ -56,6 +56,8 @@ struct BlockRun {
 inline DType products_in(engine::Compute compute) {
   return compute == engine::Compute::bf16 ? DType::bf16 : DType::f32;
 }
+// That in which sums over tokens are: Gram matrices, and means of products.
+inline DType sums_in(engine::Compute compute) { return compute == engine::Compute::bf16 ? DType::i8 : DType::f32; }
 
 // Runs the block over every sample. `out` gets the block's output if it is not null. The same for any number of
 // threads. Throws Error naming the layers whose input is not finite.

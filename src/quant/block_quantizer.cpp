@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "base/cpu.h"
 #include "base/error.h"
@@ -10,7 +11,6 @@
 #include "engine/inputs.h"
 #include "ir/subgraph.h"
 #include "kernels/linear.h"
-#include "quant/carried_error.h"
 #include "quant/gptq.h"
 #include "quant/module_writer.h"
 #include "quant/parts.h"
@@ -29,6 +29,9 @@ constexpr const char* kScales = "scales";
 constexpr const char* kRanges = "ranges";
 constexpr const char* kWeights = "weights";
 constexpr const char* kCarried = "errors so far";
+
+// That stand for all of a matrix where it is measured what would become of it without smoothing.
+constexpr int64_t kErrorRows = 256;
 
 constexpr const char* kNoInputs = "no inputs tell which errors of an embedding matter";
 
@@ -54,8 +57,7 @@ struct BlockQuantizer::State {
     std::vector<std::byte> bytes;
   };
   std::map<std::string, Became> became{};  // weights of rounded layers
-  ReadByLast read{};                       // by the last of them, where all that is left to do is to add what
-  std::vector<std::byte> change{};         // rounding changed in its weight, as bf16
+  std::vector<std::byte> change{};         // what rounding changed in the weight of the last of them, as bf16
 
   // Weights as far as they are rounded.
   engine::WeightSource weights(const checkpoint::Checkpoint& checkpoint) const {
@@ -83,6 +85,8 @@ BlockQuantizer::BlockQuantizer(const models::Model& model, const std::vector<Blo
       modules_(modules),
       recipe_(recipe),
       samples_(samples),
+      carried_(samples != nullptr && recipe.propagates_error() ? part_of(*samples, recipe.propagate_tokens)
+                                                               : CalibrationPart{}),
       threads_(threads > 0 ? threads : cpu_count()),
       pool_(threads_),
       smoothing_(find_smoothing(model.graph, recipe.smooth_gqa)),
@@ -94,8 +98,8 @@ void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, HiddenStates& r
   const ir::Graph graph = ir::subgraph(model_.graph, state.block.first, state.block.last);
   check_weights(graph);
   if (samples_ != nullptr) {
-    calibrate(state, graph, hidden, rounded, progress);
-    if (is_last) hidden = rounded = {};
+    calibrate(state, graph, work, hidden, rounded, progress);
+    if (is_last) hidden = rounded = spare_ = {};
   }
   write(state, graph, work, samples_ != nullptr && !is_last ? &hidden : nullptr, rounded, progress);
   for (const ir::WeightInfo& weight : graph.weights) {
@@ -133,8 +137,8 @@ std::set<std::string> BlockQuantizer::values_of_gptq(size_t block) const {
   return values;
 }
 
-void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, HiddenStates& rounded,
-                               const Progress& progress) {
+void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, WorkFolder& work, HiddenStates& hidden,
+                               HiddenStates& rounded, const Progress& progress) {
   const bool is_last = state.index + 1 == blocks_.size();
   Observed observed;
   ir::ValueId last_read = -1;
@@ -148,7 +152,7 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
   if (is_last) without_head = ir::up_to(graph, last_read);
   const engine::WeightSource weights = engine::weights_of(model_.checkpoint);
   const auto tokens = static_cast<double>(samples_->tokens());
-  HiddenStates out;
+  HiddenStates out = std::move(spare_);
   state.inputs =
       run_block({without_head ? *without_head : graph, weights, *samples_, threads_,
                  [&](int64_t done) { progress(kObserved * static_cast<double>(done) / tokens, kInputs); },
@@ -179,16 +183,31 @@ void BlockQuantizer::calibrate(State& state, const ir::Graph& graph, HiddenState
     for (const auto& [value, statistics] : seen) state.smoothed.emplace(value, statistics.histogram);
   }
 
+  work.settle();  // it was writing `hidden` and `rounded`
   if (recipe_.propagates_error() && hidden.width > 0) {
     for (const std::string& value : values_of_gptq(state.index)) {
       if (rounded.width == 0 || follows_linear(graph, value)) continue;
-      state.carried.emplace(value, carried_by_input({graph, weights, *samples_, threads_,
+      state.carried.emplace(value, carried_by_input({graph, weights, carried_, threads_,
                                                      [&](int64_t) { progress(kRanged, kCarried); }, recipe_.compute},
                                                     value, hidden, rounded, pool_));
     }
-    if (rounded.width == 0) rounded = std::move(hidden);
+    if (rounded.width == 0) rounded = of_carried(hidden);
   }
-  hidden = std::move(out);
+  std::swap(hidden, out);
+  if (recipe_.propagates_error()) spare_ = std::move(out);
+}
+
+// The rows of the samples that the rounded model runs on.
+HiddenStates BlockQuantizer::of_carried(const HiddenStates& hidden) const {
+  if (carried_.set.samples.size() == samples_->samples.size()) return hidden;
+  HiddenStates part{hidden.width, {}};
+  part.values.reserve(static_cast<size_t>(carried_.set.tokens() * hidden.width));
+  for (size_t s = 0; s < carried_.firsts.size(); ++s) {
+    const auto from = hidden.values.begin() + carried_.firsts[s] * hidden.width;
+    part.values.insert(part.values.end(), from,
+                       from + static_cast<int64_t>(carried_.set.samples[s].size()) * hidden.width);
+  }
+  return part;
 }
 
 // ---- smoothing
@@ -257,26 +276,30 @@ struct BlockQuantizer::Inputs {
   bool is_last = false;             // measuring fills State::read
   std::string readers{};
   CarriedError lacking{};
+  std::vector<std::byte> difference{};  // its mean instead where that is of x (x' - x)^T, as products are computed
   std::optional<Gptq> gptq{};
 };
 
 // Appends what rows of the source became, as numbers of `dtype`: smoothing undone, and less `source` if it is given.
 void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment, DType dtype,
-                  const SourceMatrix* source, std::vector<std::byte>& to) {
-  std::vector<float> row(piece.adjusted.size() / static_cast<size_t>(piece.count)), before(row.size());
-  const size_t columns = row.size();
-  for (size_t n = 0; n < piece.rows.size(); ++n) {
-    dequantize_row(piece.rows[n], rounding, row);
-    const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
-    const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
-    for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
-    if (source != nullptr) {
-      source->read(piece.first + static_cast<int64_t>(n), 1, before.data());
-      for (size_t c = 0; c < columns; ++c) row[c] -= before[c];
-    }
-    to.resize(to.size() + columns * dtype_size(dtype));
-    store(row, dtype, to.data() + to.size() - columns * dtype_size(dtype));
-  }
+                  const SourceMatrix* source, std::vector<std::byte>& to, ThreadPool& pool) {
+  const size_t columns = piece.adjusted.size() / static_cast<size_t>(piece.count), at = to.size();
+  to.resize(at + piece.adjusted.size() * dtype_size(dtype));
+  const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
+  for_parts(pool, piece.count, 1, 8 * static_cast<int64_t>(piece.adjusted.size()),
+            [&](int64_t begin, int64_t end, int) {
+              std::vector<float> row(columns), before(columns);
+              for (auto n = static_cast<size_t>(begin); n < static_cast<size_t>(end); ++n) {
+                dequantize_row(piece.rows[n], rounding, row);
+                const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
+                for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
+                if (source != nullptr) {
+                  source->read(piece.first + static_cast<int64_t>(n), 1, before.data());
+                  for (size_t c = 0; c < columns; ++c) row[c] -= before[c];
+                }
+                store(row, dtype, to.data() + at + n * columns * dtype_size(dtype));
+              }
+            });
 }
 
 // A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
@@ -315,8 +338,8 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
       const InputScheme plain = input_scheme(recipe_, input_range(recipe_, input.histogram), module.dtype);
       const std::vector<float> rounded = rounded_input(input.rows, columns, plain);
       ErrorMeter meter(input.rows, rounded, columns, kNoAdjustment);
-      for_each_rounded(job->source, kNoAdjustment, recipe_.weights, column_importance(recipe_, input.mean_square, {}),
-                       pool_, [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
+      for_spread_rounded(job->source, kErrorRows, recipe_.weights, column_importance(recipe_, input.mean_square, {}),
+                         pool_, [&](const RoundedRows& piece) { meter.add(piece, recipe_.weights, pool_); });
       job->before = meter.error().output;
     }
   }
@@ -328,21 +351,23 @@ std::shared_ptr<BlockQuantizer::Job> BlockQuantizer::prepare(State& state, const
 // Of each row of the piece, in its units, what its output lacks times what it reads (Gptq::round).
 std::vector<float> BlockQuantizer::lacking(const Job& job, const RoundedRows& piece) {
   const std::vector<float>& mean = job.inputs->lacking.mean;
-  if (mean.empty()) return {};
+  if (mean.empty() && job.inputs->difference.empty()) return {};
   const int64_t columns = job.module.shape[1];
   std::vector<float> result(static_cast<size_t>(piece.count * columns));
   if (job.inputs->measure) {  // of the output itself
     std::copy_n(mean.begin() + piece.first * columns, result.size(), result.begin());
   } else {
-    std::vector<float> weights(result.size());
-    job.source.read(piece.first, piece.count, weights.data());
-    const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
+    const DType products = products_in(recipe_.compute);
+    std::vector<float> numbers(result.size());
+    job.source.read(piece.first, piece.count, numbers.data());
+    const std::vector<std::byte> weights = as_stored(numbers, products);
+    const kernels::LinearKernel& kernel = kernels::select_linear(products, products);
     for_parts(pool_, columns, 64, piece.count * columns * columns, [&](int64_t begin, int64_t end, int) {
       kernel.run({.x = weights.data(),
-                  .x_dtype = DType::f32,
+                  .x_dtype = products,
                   .x_stride = columns,
-                  .w = reinterpret_cast<const std::byte*>(mean.data()),
-                  .w_dtype = DType::f32,
+                  .w = job.inputs->difference.data(),
+                  .w_dtype = products,
                   .bias = nullptr,
                   .y = result.data(),
                   .y_stride = columns,
@@ -386,11 +411,16 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
     if (const auto carried = state.carried.find(inputs.value); carried != state.carried.end()) {
       inputs.lacking = std::move(carried->second);
       state.carried.erase(carried);
+      if (!inputs.measure) {
+        inputs.difference = as_stored(inputs.lacking.mean, products_in(recipe_.compute));
+        inputs.lacking.mean = {};
+      }
     }
     inputs.gptq.emplace(std::move(inputs.gram), inputs.divisors, inputs.readers, pool_);
+    if (!inputs.lacking.mean.empty() || !inputs.difference.empty()) inputs.gptq->expect_lacking(pool_);
   }
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
-  double loss_before = 0, loss_after = 0;
+  double loss_before = 0, loss_after = 0, loss_rows = 0;
   std::vector<Gptq::Loss> losses;
   const DType plain = products_in(recipe_.compute);
   const bool is_last = job.inputs && job.inputs->is_last;
@@ -400,19 +430,22 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
       losses.resize(piece.rows.size());
       const std::vector<float> products = lacking(job, piece);
       const std::vector<double> squares = lacking_squares(job, piece);
-      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_, {products, squares});
+      job.inputs->gptq->round(piece.adjusted, recipe_.weights, piece.rows, losses, pool_,
+                              {products, squares, static_cast<double>(job.inputs->lacking.tokens)});
       for (size_t n = 0; n < losses.size(); ++n) {
         // In units of the source: what was divided counts as much as before.
         const std::vector<float>& divisors = job.adjustment.row_divisors;
         const double divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
-        loss_before += losses[n].before * divisor * divisor;
+        if (!losses[n].before) continue;
+        loss_before += *losses[n].before * divisor * divisor;
         loss_after += losses[n].after * divisor * divisor;
+        ++loss_rows;
       }
     }
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
     if (recipe_.propagates_error() && !module.embedding) {
-      keep_rounded(piece, recipe_.weights, job.adjustment, plain, is_last ? &job.source : nullptr, became);
+      keep_rounded(piece, recipe_.weights, job.adjustment, plain, is_last ? &job.source : nullptr, became, pool_);
     }
     done(piece.count * module.shape[1]);
   });
@@ -432,8 +465,8 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
     if (job.before) record["output_error_unsmoothed"] = *job.before;
   }
   if (by_gptq) {
-    record["loss_before"] = loss_before / static_cast<double>(module.shape[0]);
-    record["loss_after"] = loss_after / static_cast<double>(module.shape[0]);
+    record["loss_before"] = loss_before / loss_rows;
+    record["loss_after"] = loss_after / loss_rows;
   } else if (recipe_.uses_grams()) {
     record["to_nearest"] = kNoInputs;
   }
@@ -497,8 +530,8 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
         if (rounded.width > 0 && hidden != nullptr && ends_with_reader(graph, value)) {
           inputs->is_last = recipe_.compute == engine::Compute::bf16 && is_rounded_last(module);
           inputs->measure = [&, value, is_last = inputs->is_last] {
-            const CarriedRun run{graph, now, *samples_, threads_, [&](int64_t) { done(0); }, recipe_.compute};
-            state.carried.emplace(value, is_last ? carried_to_output(run, value, *hidden, rounded, pool_, state.read)
+            const CarriedRun run{graph, now, carried_, threads_, [&](int64_t) { done(0); }, recipe_.compute};
+            state.carried.emplace(value, is_last ? carried_to_output(run, value, *hidden, rounded, pool_, read_)
                                                  : carried_to_output(run, value, *hidden, rounded, pool_));
             if (is_last) state.became.clear();  // nothing runs with them any more
           };
@@ -520,11 +553,10 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
   for_gptq.clear();  // each is gone with the last job that needs it
   const auto finish = [&] {
     if (!state.change.empty()) {
-      add_change(state.read, state.change, rounded, pool_);
-      state.read = {};
+      add_change(read_, state.change, rounded, pool_);
     } else if (hidden != nullptr && rounded.width > 0) {
       HiddenStates out;
-      BlockRun pass{graph, now, *samples_, threads_, [&](int64_t) { progress(1, kCarried); }};
+      BlockRun pass{graph, now, carried_.set, threads_, [&](int64_t) { progress(1, kCarried); }};
       pass.compute = recipe_.compute;
       run_block(pass, rounded, &out, {});
       rounded = std::move(out);
@@ -532,7 +564,7 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
     return record_of(state, records);
   };
   work.finish_block(
-      finish, specs, [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden, rounded);
+      finish, specs, [&](size_t index, const ByteSink& sink) { writers[index](sink); }, hidden, &rounded);
 }
 
 }  // namespace duan::quant

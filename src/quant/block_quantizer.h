@@ -10,6 +10,7 @@
 
 #include "base/thread_pool.h"
 #include "quant/block_calibration.h"
+#include "quant/carried_error.h"
 #include "quant/modules.h"
 #include "quant/output_error.h"
 #include "quant/pair_scales.h"
@@ -29,7 +30,8 @@ class BlockQuantizer {
                  const Recipe& recipe, const CalibrationSet* samples, int threads);
 
   // Works on block `work.finished()` and finishes it there. `hidden` is what the block before handed on in the source,
-  // `rounded` in what has been rounded of it (empty: the same, or nobody asks); they become what this one hands on.
+  // `rounded` in what has been rounded of it, for about recipe.propagate_tokens of the tokens (empty: the same, or
+  // nobody asks); they become what this one hands on, and must stay until work.settle() is called.
   void run(WorkFolder& work, HiddenStates& hidden, HiddenStates& rounded, const Progress& progress);
 
  private:
@@ -43,7 +45,7 @@ class BlockQuantizer {
   struct Inputs;  // a value that modules rounded by GPTQ share
 
   void check_weights(const ir::Graph& graph);
-  void calibrate(State& state, const ir::Graph& graph, HiddenStates& hidden, HiddenStates& rounded,
+  void calibrate(State& state, const ir::Graph& graph, WorkFolder& work, HiddenStates& hidden, HiddenStates& rounded,
                  const Progress& progress);
   void smooth(State& state, const ir::Graph& graph, const HiddenStates& hidden,
               const std::function<void(double part)>& progress);
@@ -52,6 +54,7 @@ class BlockQuantizer {
   Json round(State& state, Job& job, const checkpoint::ByteSink& sink,
              const std::function<void(int64_t elements)>& done);
   std::vector<float> lacking(const Job& job, const RoundedRows& piece);
+  HiddenStates of_carried(const HiddenStates& hidden) const;
   std::vector<double> lacking_squares(const Job& job, const RoundedRows& piece) const;
   const std::string& value_read_by(const Module& module) const;  // a linear layer
   bool is_for_gptq(const Module& module) const;
@@ -66,6 +69,11 @@ class BlockQuantizer {
   const std::vector<Module>& modules_;
   const Recipe& recipe_;
   const CalibrationSet* samples_;
+  CalibrationPart carried_;  // what the rounded model runs on
+  // Memory that blocks hand on, because as much of it anew costs seconds a layer.
+  HiddenStates spare_;
+  ReadByLast
+      read_;  // by the last layer of a block, where what rounding changed in its weight is all that is left to add
   int threads_;
   ThreadPool pool_;
   Smoothing smoothing_;

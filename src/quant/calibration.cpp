@@ -335,6 +335,26 @@ std::string CalibrationSet::hash() const {
   return fmt::format("{:016x}", hash);
 }
 
+CalibrationPart part_of(const CalibrationSet& whole, int64_t tokens) {
+  const int64_t all = whole.tokens(), wanted = tokens == 0 ? all : std::min(tokens, all);
+  CalibrationPart part;
+  int64_t seen = 0, taken = 0;
+  for (size_t s = 0; s < whole.samples.size(); ++s) {
+    const Ids& ids = whole.samples[s];
+    // As much of what was seen as is wanted of all.
+    if (static_cast<double>(taken) * static_cast<double>(all) <=
+            static_cast<double>(wanted) * static_cast<double>(seen) &&
+        taken < wanted) {
+      part.set.samples.push_back(ids);
+      if (!whole.images.empty()) part.set.images.push_back(whole.images[s]);
+      part.firsts.push_back(seen);
+      taken += static_cast<int64_t>(ids.size());
+    }
+    seen += static_cast<int64_t>(ids.size());
+  }
+  return part;
+}
+
 CalibrationSet load_calibration(const CalibrationOptions& options, const fs::path& model_folder, int64_t vocab,
                                 PictureReader* reader) {
   DUAN_CHECK(options.samples > 0 && options.tokens > 0, "{} samples of {} tokens", options.samples, options.tokens);

@@ -69,6 +69,15 @@ struct CalibrationSet {
   std::string hash() const;
 };
 
+// Some samples of a set.
+struct CalibrationPart {
+  CalibrationSet set;             // has the images of the samples, but no list of pictures
+  std::vector<int64_t> firsts{};  // by sample: the index of its first token in the whole set
+};
+
+// Whole samples with about `tokens` tokens in all, evenly spread over the set; 0: all samples.
+CalibrationPart part_of(const CalibrationSet& whole, int64_t tokens);
+
 // A file is read by its ending:
 //   .jsonl  a sample a line: {"messages": [...]} (rendered with the model's chat template, answers included; "tools"
 //           are passed on), {"text": "..."}, {"input_ids": [...]}, a string, or a list of ids

@@ -26,10 +26,17 @@ engine::Options options_for(const CarriedRun& run) {
   engine::Options options;
   options.threads = run.threads > 0 ? run.threads : cpu_count();
   options.compute = run.compute;
-  for (const std::vector<int64_t>& sample : run.samples.samples) {
+  for (const std::vector<int64_t>& sample : run.part.set.samples) {
     options.context = std::max(options.context, static_cast<int64_t>(sample.size()));
   }
   return options;
+}
+
+// The rows of sample s of the part in the hidden states of the whole set.
+std::span<const float> rows_of(const HiddenStates& whole, const CalibrationPart& part, size_t s) {
+  const auto width = static_cast<size_t>(whole.width);
+  return std::span(whole.values)
+      .subspan(static_cast<size_t>(part.firsts[s]) * width, part.set.samples[s].size() * width);
 }
 
 // Calls visit(x, out) with what a sample's layer reads and what the block makes of it, before the next sample is read.
@@ -40,32 +47,44 @@ CarriedError visit_outputs(const CarriedRun& run, const std::string& value, cons
   const ir::ValueId read = value_named(run.graph, value);
   engine::Segment segment(run.graph, run.weights, options_for(run));
   const int64_t width = ir::width(run.graph.value(read).type);
-  MeanProduct product(segment.width(), width, products_in(run.compute));
+  MeanProduct product(segment.width(), width, sums_in(run.compute));
   std::vector<double> squares(static_cast<size_t>(segment.width()), 0.0);
   std::vector<float> x, lacking;
   segment.set_probe([&](ir::ValueId id, int64_t, int64_t rows, int64_t, const float* data) {
-    if (id == read) x.insert(x.end(), data, data + rows * width);
+    if (id != read) return;
+    const auto at = static_cast<int64_t>(x.size());
+    x.resize(x.size() + static_cast<size_t>(rows * width));
+    for_parts(pool, rows, 1, rows * width, [&](int64_t begin, int64_t end, int) {
+      std::copy(data + begin * width, data + end * width, x.begin() + at + begin * width);
+    });
   });
   int64_t done = 0;
-  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
-    const size_t rows = run.samples.samples[s].size();
+  for (size_t s = 0; s < run.part.set.samples.size(); ++s) {
+    const size_t rows = run.part.set.samples[s].size();
     x.clear();
     lacking.resize(rows * static_cast<size_t>(segment.width()));
     segment.run(std::span(rounded.values)
                     .subspan(static_cast<size_t>(done * rounded.width), rows * static_cast<size_t>(rounded.width)),
-                lacking, run.samples.images_of(s));
+                lacking, run.part.set.images_of(s));
     visit(x, lacking);
-    const float* expected = source_out.values.data() + done * source_out.width;
-    for (size_t i = 0; i < lacking.size(); ++i) lacking[i] = expected[i] - lacking[i];
+    const std::span<const float> expected = rows_of(source_out, run.part, s);
+    // Shared out by channels: each sum goes from the first row to the last.
+    for_parts(pool, segment.width(), 16, 4 * static_cast<int64_t>(lacking.size()),
+              [&](int64_t begin, int64_t end, int) {
+                for (size_t r = 0; r < rows; ++r) {
+                  for (auto c = static_cast<size_t>(begin); c < static_cast<size_t>(end); ++c) {
+                    float& number = lacking[r * squares.size() + c];
+                    number = expected[r * squares.size() + c] - number;
+                    squares[c] += static_cast<double>(number) * number;
+                  }
+                }
+              });
     product.add(static_cast<int64_t>(rows), lacking.data(), x.data(), pool);
-    for (size_t i = 0; i < lacking.size(); ++i) {
-      squares[i % squares.size()] += static_cast<double>(lacking[i]) * lacking[i];
-    }
     done += static_cast<int64_t>(rows);
     if (run.progress) run.progress(done);
   }
   for (double& square : squares) square /= static_cast<double>(done);
-  return {product.take(pool), std::move(squares)};
+  return {product.take(pool), std::move(squares), done};
 }
 
 }  // namespace
@@ -89,23 +108,12 @@ void MeanProduct::add(int64_t tokens, const float* a, const float* b, ThreadPool
 }
 
 void MeanProduct::add_waiting(ThreadPool& pool) {
-  const DType dtype = a_.dtype();
-  const kernels::LinearKernel& kernel = kernels::select_linear(dtype, dtype);
-  for_tasks(pool, (rows_ + kTaskRows - 1) / kTaskRows, rows_ * columns_ * kTokenColumns, [&](int64_t task) {
+  a_.settle(pool);
+  b_.settle(pool);
+  for_tasks(pool, (rows_ + kTaskRows - 1) / kTaskRows, rows_ * columns_ * a_.depth(), [&](int64_t task) {
     const int64_t first = task * kTaskRows;
-    kernel.run({.x = a_.channel(first),
-                .x_dtype = dtype,
-                .x_stride = kTokenColumns,
-                .w = b_.channel(0),
-                .w_dtype = dtype,
-                .bias = nullptr,
-                .y = sums_.data() + first * columns_,
-                .y_stride = columns_,
-                .rows = std::min(kTaskRows, rows_ - first),
-                .first = 0,
-                .last = columns_,
-                .k = kTokenColumns,
-                .accumulate = true});
+    add_products(a_, first, std::min(kTaskRows, rows_ - first), b_, 0, columns_, sums_.data() + first * columns_,
+                 columns_);
   });
   a_.clear();
   b_.clear();
@@ -113,11 +121,7 @@ void MeanProduct::add_waiting(ThreadPool& pool) {
 
 std::vector<float> MeanProduct::take(ThreadPool& pool) {
   DUAN_CHECK(tokens_ > 0, "no tokens");
-  if (a_.room() < kTokenColumns) {
-    a_.fill_with_zeros();
-    b_.fill_with_zeros();
-    add_waiting(pool);
-  }
+  if (a_.room() < a_.depth()) add_waiting(pool);
   for (float& sum : sums_) sum /= static_cast<float>(tokens_);
   return std::move(sums_);
 }
@@ -127,22 +131,22 @@ CarriedError carried_by_input(const CarriedRun& run, const std::string& value, c
   const ir::Graph graph = ir::up_to(run.graph, value_named(run.graph, value));
   engine::Segment segment(graph, run.weights, options_for(run));
   const int64_t width = segment.width();
-  MeanProduct product(width, width, products_in(run.compute));
+  MeanProduct product(width, width, sums_in(run.compute));
   std::vector<float> x, lacking;
   int64_t done = 0;
-  for (size_t s = 0; s < run.samples.samples.size(); ++s) {
-    const size_t rows = run.samples.samples[s].size();
-    const size_t first = static_cast<size_t>(done * source.width), count = rows * static_cast<size_t>(source.width);
+  for (size_t s = 0; s < run.part.set.samples.size(); ++s) {
+    const size_t rows = run.part.set.samples[s].size();
+    const size_t first = static_cast<size_t>(done * rounded.width), count = rows * static_cast<size_t>(rounded.width);
     x.resize(rows * static_cast<size_t>(width));
     lacking.resize(x.size());
-    segment.run(std::span(rounded.values).subspan(first, count), x, run.samples.images_of(s));
-    segment.run(std::span(source.values).subspan(first, count), lacking, run.samples.images_of(s));
+    segment.run(std::span(rounded.values).subspan(first, count), x, run.part.set.images_of(s));
+    segment.run(rows_of(source, run.part, s), lacking, run.part.set.images_of(s));
     for (size_t i = 0; i < x.size(); ++i) lacking[i] -= x[i];
     product.add(static_cast<int64_t>(rows), x.data(), lacking.data(), pool);
     done += static_cast<int64_t>(rows);
     if (run.progress) run.progress(done);
   }
-  return {product.take(pool)};
+  return {product.take(pool), {}, done};
 }
 
 CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
@@ -154,13 +158,21 @@ CarriedError carried_to_output(const CarriedRun& run, const std::string& value, 
                                HiddenStates& rounded, ThreadPool& pool, ReadByLast& read) {
   DUAN_CHECK(source_out.width == rounded.width, "a block from {} to {} channels", rounded.width, source_out.width);
   read.width = ir::width(run.graph.value(value_named(run.graph, value)).type);
-  read.values.reserve(rounded.values.size() / static_cast<size_t>(rounded.width) * static_cast<size_t>(read.width));
-  auto to = rounded.values.begin();
-  return visit_outputs(run, value, source_out, rounded, pool,
-                       [&](const std::vector<float>& x, const std::vector<float>& out) {
-                         for (const float number : x) read.values.push_back(float_to_bf16(number));
-                         to = std::copy(out.begin(), out.end(), to);
-                       });
+  read.values.resize(rounded.values.size() / static_cast<size_t>(rounded.width) * static_cast<size_t>(read.width));
+  uint16_t* kept = read.values.data();
+  float* to = rounded.values.data();
+  return visit_outputs(
+      run, value, source_out, rounded, pool, [&](const std::vector<float>& x, const std::vector<float>& out) {
+        const auto rows = static_cast<int64_t>(out.size()) / rounded.width;
+        for_parts(pool, rows, 1, static_cast<int64_t>(x.size()), [&](int64_t begin, int64_t end, int) {
+          for (int64_t i = begin * read.width; i < end * read.width; ++i) {
+            kept[i] = float_to_bf16(x[static_cast<size_t>(i)]);
+          }
+          std::copy(out.begin() + begin * rounded.width, out.begin() + end * rounded.width, to + begin * rounded.width);
+        });
+        kept += x.size();
+        to += out.size();
+      });
 }
 
 void add_change(const ReadByLast& read, const std::vector<std::byte>& change, HiddenStates& out, ThreadPool& pool) {

@@ -15,10 +15,10 @@
 namespace duan::quant {
 
 // The mean over tokens of a b^T. The same bits for any number of threads and however tokens are cut into calls. Memory:
-// 4 * rows * columns bytes, and up to 2 KB for each row and column while tokens are added.
+// 4 * rows * columns bytes, and what token_columns.h says for each row and column while tokens are added.
 class MeanProduct {
  public:
-  // a and b are multiplied in f32, or rounded to bf16 first; sums are f32 either way.
+  // a and b are multiplied in f32, or rounded to i8 first; sums are f32 either way.
   MeanProduct(int64_t rows, int64_t columns, DType products = DType::f32);
 
   // a[tokens, rows], b[tokens, columns].
@@ -37,12 +37,13 @@ class MeanProduct {
 struct CarriedError {
   std::vector<float> mean;        // [outputs, width]: of d x^T, or [width, width]: of x (x' - x)^T
   std::vector<double> squares{};  // [outputs]: mean of d^2; empty with the latter
+  int64_t tokens = 0;             // that these are means of
 };
 
 struct CarriedRun {
   const ir::Graph& graph;               // of the block, which reads hidden states
   const engine::WeightSource& weights;  // of layers that are rounded already: as they are now
-  const CalibrationSet& samples;
+  const CalibrationPart& part;  // the samples that hidden states of the rounded model are of; the source's are of all
   int threads;
   std::function<void(int64_t tokens)> progress{};   // after each sample, the tokens done; may throw
   engine::Compute compute = engine::Compute::fp32;  // or bf16
@@ -63,7 +64,7 @@ CarriedError carried_to_output(const CarriedRun& run, const std::string& value, 
 // another pass. Memory: 2 * width bytes a token.
 struct ReadByLast {
   int64_t width = 0;
-  std::vector<uint16_t> values{};  // [tokens, width], bf16
+  std::vector<uint16_t> values{};  // [tokens, width], bf16; what was here before is memory to use again
 };
 CarriedError carried_to_output(const CarriedRun& run, const std::string& value, const HiddenStates& source_out,
                                HiddenStates& rounded, ThreadPool& pool, ReadByLast& read);

@@ -39,7 +39,7 @@ Triangle<double> reversed_hessian(Gram gram, std::span<const float> divisors, co
 }  // namespace
 
 Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool)
-    : tokens_(gram.count()), order_(static_cast<size_t>(gram.width())), ratios_(gram.width()) {
+    : order_(static_cast<size_t>(gram.width())), ratios_(1) {
   const int64_t size = gram.width();
   DUAN_CHECK(divisors.empty() || static_cast<int64_t>(divisors.size()) == size, "{} divisors for {} channels",
              divisors.size(), size);
@@ -69,6 +69,7 @@ Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& reader
                 "a number in the weights before it may be far too large; --method awq needs no squares");
   }
 
+  ratios_ = Triangle<float>(size);  // no sooner than the memory of `gram` is free
   for (int64_t j = 0; j < size; ++j) pivots_.push_back(hessian.row(size - 1 - j)[size - 1 - j]);
   for_tasks(pool, ratios_.panels(), size * size, [&](int64_t p) {
     const auto range = ratios_.range(p);
@@ -76,6 +77,22 @@ Gptq::Gptq(Gram gram, std::span<const float> divisors, const std::string& reader
       const double* column = hessian.row(size - 1 - i);
       for (int64_t j = std::max(i, range.first); j < range.last; ++j) {
         ratios_.row(j)[i] = static_cast<float>(column[size - 1 - j] / pivots_[static_cast<size_t>(j)]);
+      }
+    }
+  });
+}
+
+void Gptq::expect_lacking(ThreadPool& pool) {
+  if (!columns_.empty()) return;
+  columns_.resize(static_cast<size_t>(ratios_.panels()));
+  for_tasks(pool, ratios_.panels(), ratios_.size() * ratios_.size(), [&](int64_t p) {
+    const auto first = static_cast<size_t>(ratios_.range(p).first), size = static_cast<size_t>(ratios_.range(p).rows());
+    std::vector<float>& columns = columns_[static_cast<size_t>(p)];
+    columns.resize(first * size);
+    for (size_t i = 0; i < first; i += kLine) {  // panels are whole lines
+      for (size_t j = 0; j < size; ++j) {
+        const float* ratios = ratios_.row(static_cast<int64_t>(first + j)) + i;
+        for (size_t n = 0; n < kLine; ++n) columns[(i + n) * size + j] = ratios[n];
       }
     }
   });
@@ -93,17 +110,20 @@ void Gptq::round(std::span<const float> rows, const WeightRounding& rounding, st
                  std::span<Loss> losses, ThreadPool& pool, const Lacking& lacking) const {
   DUAN_CHECK(rows.size() == rounded.size() * order_.size() && losses.size() == rounded.size(),
              "{} numbers and {} losses of {} rows of {}", rows.size(), losses.size(), rounded.size(), order_.size());
-  const auto& [products, squares] = lacking;
+  const std::span<const float> products = lacking.products;
+  const std::span<const double> squares = lacking.squares;
   DUAN_CHECK(
       (products.empty() || products.size() == rows.size()) && (squares.empty() || squares.size() == rounded.size()),
       "{} numbers of {} lack, {} squares of {}", products.size(), rows.size(), squares.size(), rounded.size());
   DUAN_CHECK(!rounding.narrow, "GPTQ in a narrow dtype");
+  DUAN_CHECK(products.empty() || !columns_.empty(), "what lacks was not expected");
   const auto width = static_cast<int64_t>(order_.size()), count = static_cast<int64_t>(rounded.size());
   for_tasks(pool, (count + kRows - 1) / kRows, count * width * width, [&](int64_t task) {
     const auto first = static_cast<size_t>(task) * kRows;
     const size_t chunk_rows = std::min<size_t>(kRows, rounded.size() - first);
     Chunk chunk{
         rows.data() + first * order_.size(), rounding, rounded.subspan(first, chunk_rows), losses.data() + first, {}};
+    chunk.lacking.tokens = lacking.tokens;
     if (!products.empty()) {
       chunk.lacking.products = products.subspan(first * order_.size(), chunk_rows * order_.size());
     }
@@ -116,7 +136,8 @@ void Gptq::round(std::span<const float> rows, const WeightRounding& rounding, st
 // for the steps before it is a matrix product.
 std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
   const size_t count = chunk.rounded.size(), width = order_.size();
-  std::vector<float> left(count * width), result(count * width), panel, own(count * kPanel);
+  std::vector<float> left(count * width), result(count * width), own(count * kPanel);
+  std::vector<float> square(kPanel * kRows, 0.0f);  // of a panel, [step][row]
   for (size_t n = 0; n < count; ++n) {
     for (size_t j = 0; j < width; ++j) {
       left[n * width + j] = chunk.lacking.products[n * width + static_cast<size_t>(order_[j])];
@@ -127,25 +148,29 @@ std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
     const auto first = static_cast<size_t>(ratios_.range(p).first), last = static_cast<size_t>(ratios_.range(p).last);
     const size_t size = last - first;
     for (size_t n = 0; n < count; ++n) {
-      float* row = left.data() + n * width;
-      for (size_t j = last; j-- > first;) {
-        const float* ratios = ratios_.row(static_cast<int64_t>(j));
-        for (size_t i = first; i < j; ++i) row[i] -= row[j] * ratios[i];
-        result[n * width + j] = static_cast<float>(row[j] / (pivots_[j] * pivots_[j]));
-        own[n * size + j - first] = -row[j];
+      for (size_t j = 0; j < size; ++j) square[j * kRows + n] = left[n * width + first + j];
+    }
+    for (size_t j = size; j-- > 0;) {
+      const float* ratios = ratios_.row(static_cast<int64_t>(first + j)) + first;
+      const float* of_step = square.data() + j * kRows;
+      for (size_t i = 0; i < j; ++i) {
+        const float ratio = ratios[i];
+        float* to = square.data() + i * kRows;
+        for (size_t n = 0; n < kRows; ++n) to[n] -= of_step[n] * ratio;
       }
     }
-    panel.resize(first * size);
-    for (size_t i = 0; i < first; i += kLine) {  // panels are whole lines
-      for (size_t j = first; j < last; ++j) {
-        const float* ratios = ratios_.row(static_cast<int64_t>(j)) + i;
-        for (size_t n = 0; n < kLine; ++n) panel[(i + n) * size + j - first] = ratios[n];
+    for (size_t n = 0; n < count; ++n) {
+      for (size_t j = 0; j < size; ++j) {
+        const float number = square[j * kRows + n];
+        const double pivot = pivots_[first + j];
+        result[n * width + first + j] = static_cast<float>(number / (pivot * pivot));
+        own[n * size + j] = -number;
       }
     }
     kernel.run({.x = own.data(),
                 .x_dtype = DType::f32,
                 .x_stride = static_cast<int64_t>(size),
-                .w = reinterpret_cast<const std::byte*>(panel.data()),
+                .w = reinterpret_cast<const std::byte*>(columns_[static_cast<size_t>(p)].data()),
                 .w_dtype = DType::f32,
                 .bias = nullptr,
                 .y = left.data(),
@@ -166,7 +191,7 @@ std::vector<float> Gptq::made_up_for(const Chunk& chunk) const {
         explained += column * column;
       }
       const double rest = std::max(chunk.lacking.squares[n] - explained, 0.0);
-      const double free = tokens_ - static_cast<double>(width);
+      const double free = chunk.lacking.tokens - static_cast<double>(width);
       const double chance = free > 0 ? rest * static_cast<double>(width) / free : explained;
       part = explained > 0 ? std::clamp(1 - chance / explained, 0.0, kCarriedPart) : 0;
     }
@@ -184,18 +209,21 @@ void Gptq::round_chunk(const Chunk& chunk) const {
   const auto lowest = static_cast<float>(r.lowest()), highest = static_cast<float>(r.highest());
   const kernels::LinearKernel& kernel = kernels::select_linear(DType::f32, DType::f32);
 
-  // By steps, of the codes being chosen (0 as long as they are not) and of those that were given.
-  std::vector<float> errors(2 * count * width, 0.0f);
+  // By steps, of the codes being chosen (0 as long as they are not), and of those that were given to some rows.
+  const size_t given_rows = (count + kLossRows - 1) / kLossRows, all_rows = count + given_rows;
+  std::vector<float> errors(all_rows * width, 0.0f);
   std::vector<float> scales(groups * kRows, 1.0f), zero_points(groups * kRows, 0.0f);
   std::vector<float> values(width);
   for (size_t n = 0; n < count; ++n) {
     const float* weights = chunk.rows + n * width;
     const RoundedRow& row = chunk.rounded[n];
-    dequantize_row(row, r, values);
-    float* given = errors.data() + (count + n) * width;
-    for (size_t j = 0; j < width; ++j) {
-      const auto column = static_cast<size_t>(order_[j]);
-      given[j] = weights[column] - values[column];
+    if (n % kLossRows == 0) {
+      dequantize_row(row, r, values);
+      float* given = errors.data() + (count + n / kLossRows) * width;
+      for (size_t j = 0; j < width; ++j) {
+        const auto column = static_cast<size_t>(order_[j]);
+        given[j] = weights[column] - values[column];
+      }
     }
     for (size_t g = 0; g < groups; ++g) {
       scales[g * kRows + n] = row.scales[g];
@@ -204,7 +232,7 @@ void Gptq::round_chunk(const Chunk& chunk) const {
   }
 
   const std::vector<float> made_up = chunk.lacking.products.empty() ? std::vector<float>() : made_up_for(chunk);
-  std::vector<float> products(2 * count * kPanel);                           // errors times ratios
+  std::vector<float> products(all_rows * kPanel);                            // errors times ratios
   std::vector<float> weights(kPanel * kRows, 0.0f), wanted(kPanel * kRows);  // of a panel, [step][row]
   std::vector<double> before(count, 0.0), after(kRows, 0.0);
   for (int64_t p = 0; p < ratios_.panels(); ++p) {
@@ -217,7 +245,7 @@ void Gptq::round_chunk(const Chunk& chunk) const {
                 .bias = nullptr,
                 .y = products.data(),
                 .y_stride = kPanelRows,
-                .rows = static_cast<int64_t>(2 * count),
+                .rows = static_cast<int64_t>(all_rows),
                 .first = 0,
                 .last = static_cast<int64_t>(last - first),
                 .k = static_cast<int64_t>(last),
@@ -228,8 +256,10 @@ void Gptq::round_chunk(const Chunk& chunk) const {
         weights[at] = chunk.rows[n * width + static_cast<size_t>(order_[j])];
         const float more = made_up.empty() ? 0.0f : made_up[n * width + j];
         wanted[at] = weights[at] + products[n * kPanel + j - first] + more;
-        const double change = (products[(count + n) * kPanel + j - first] + more) * pivots_[j],
-                     error = errors[(count + n) * width + j];
+        if (n % kLossRows != 0) continue;
+        const size_t given = count + n / kLossRows;
+        const double change = (products[given * kPanel + j - first] + more) * pivots_[j],
+                     error = errors[given * width + j];
         before[n] += change * change - damping_[j] * error * error;
       }
     }
@@ -261,7 +291,10 @@ void Gptq::round_chunk(const Chunk& chunk) const {
       }
     }
   }
-  for (size_t n = 0; n < count; ++n) chunk.losses[n] = {std::max(before[n], 0.0), std::max(after[n], 0.0)};
+  for (size_t n = 0; n < count; ++n) {
+    chunk.losses[n] = {std::nullopt, std::max(after[n], 0.0)};
+    if (n % kLossRows == 0) chunk.losses[n].before = std::max(before[n], 0.0);
+  }
 }
 
 }  // namespace duan::quant

@@ -12,6 +12,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -30,7 +31,11 @@ inline constexpr double kGptqDamping = 0.01;
 // common by chance would be learnt, too: with five tokens for a column, all of it is worse than none.
 inline constexpr double kCarriedPart = 0.5;
 
-// What all layers that read one value share. Memory: 2 width^2 bytes, 6 width^2 while it is made.
+// A loss that nothing but reports asks for costs as much as choosing codes: it is computed for one row of so many.
+inline constexpr size_t kLossRows = 4;
+
+// What all layers that read one value share. Memory: 2 width^2 bytes, 6 width^2 while it is made; where outputs lack
+// something, 4 width^2.
 class Gptq {
  public:
   // `gram` is of the value, whose channels are divided by their numbers before they are read if there are `divisors`.
@@ -38,10 +43,13 @@ class Gptq {
   // naming `readers` if inputs are too large or too small for their squares.
   Gptq(Gram gram, std::span<const float> divisors, const std::string& readers, ThreadPool& pool);
 
+  // Before the first round() in which outputs lack something.
+  void expect_lacking(ThreadPool& pool);
+
   // The mean square, over all tokens, of what rounding changes in the output of a row, or of what it leaves of d where
   // a row is given some, without that part of d which no weights could make up for.
   struct Loss {
-    double before = 0;  // of the codes that were given
+    std::optional<double> before{};  // of the codes that were given: for the first of every kLossRows rows
     double after = 0;
   };
 
@@ -49,6 +57,7 @@ class Gptq {
     std::span<const float> products{};  // [count, width]: b of each row; empty: 0
     // [count]: the mean of d^2, for making less of b where no more of it is explained than by chance; empty: unknown.
     std::span<const double> squares{};
+    double tokens = 0;  // that both are means of
   };
 
   // Chooses the codes of weight rows[count, width] anew; rounded[count] holds scales and zero points, which stay, and
@@ -65,11 +74,11 @@ class Gptq {
   void round_chunk(const Chunk& chunk) const;
   std::vector<float> made_up_for(const Chunk& chunk) const;
 
-  double tokens_ = 0;
-  std::vector<int64_t> order_;   // column taken at each step
-  std::vector<double> pivots_;   // R_jj, by step
-  std::vector<double> damping_;  // what was added to H_jj, by step
-  Triangle<float> ratios_;       // row j, column i: R_ij / R_jj by steps; 1 on the diagonal, 0 above
+  std::vector<int64_t> order_;                 // column taken at each step
+  std::vector<double> pivots_;                 // R_jj, by step
+  std::vector<double> damping_;                // what was added to H_jj, by step
+  Triangle<float> ratios_;                     // row j, column i: R_ij / R_jj by steps; 1 on the diagonal, 0 above
+  std::vector<std::vector<float>> columns_{};  // by panel: its columns left of the square, [first, rows of the panel]
 };
 
 }  // namespace duan::quant

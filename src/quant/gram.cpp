@@ -62,33 +62,18 @@ void Gram::add_waiting(ThreadPool& pool) {
       tasks.push_back({p, first, std::min(last, first + kTaskColumns)});
     }
   }
-  const DType dtype = waiting_.dtype();
-  const kernels::LinearKernel& kernel = kernels::select_linear(dtype, dtype);
-  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * kTokenColumns, [&](int64_t t) {
+  waiting_.settle(pool);
+  for_tasks(pool, static_cast<int64_t>(tasks.size()), width() * width() * waiting_.depth(), [&](int64_t t) {
     const Task& task = tasks[static_cast<size_t>(t)];
     const auto range = sums_.range(task.panel);
-    kernel.run({.x = waiting_.channel(range.first),
-                .x_dtype = dtype,
-                .x_stride = kTokenColumns,
-                .w = waiting_.channel(0),
-                .w_dtype = dtype,
-                .bias = nullptr,
-                .y = sums_.panel(task.panel),
-                .y_stride = range.last,
-                .rows = range.rows(),
-                .first = task.first,
-                .last = task.last,
-                .k = kTokenColumns,
-                .accumulate = true});
+    add_products(waiting_, range.first, range.rows(), waiting_, task.first, task.last, sums_.panel(task.panel),
+                 range.last);
   });
   waiting_.clear();
 }
 
 void Gram::finish(ThreadPool& pool) {
-  if (waiting_.room() < kTokenColumns) {
-    waiting_.fill_with_zeros();
-    add_waiting(pool);
-  }
+  if (waiting_.room() < waiting_.depth()) add_waiting(pool);
   waiting_.release();
   is_finished_ = true;
 }

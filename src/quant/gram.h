@@ -13,11 +13,11 @@
 
 namespace duan::quant {
 
-// The same bits for any number of threads and however tokens are cut into calls. Memory: 2 width^2 bytes, and up to 2
-// KB for each channel while tokens are added.
+// The same bits for any number of threads and however tokens are cut into calls. Memory: 2 width^2 bytes, and what
+// token_columns.h says while tokens are added.
 class Gram {
  public:
-  // What is multiplied is f32, or rounded to bf16 first: G is then that of the rounded x. Sums are f32 either way.
+  // What is multiplied is f32, or rounded to i8 first: G is then that of the rounded x. Sums are f32 either way.
   explicit Gram(int64_t width, DType products = DType::f32);
 
   // x[rows, width], finite. `weights`, a number >= 0 for each token, multiply x x^T; empty: each counts once.

@@ -26,10 +26,7 @@ GramTrial::GramTrial(const Gram& gram, std::span<const SourceMatrix> consumers, 
   size_t matrix = 0;
   int64_t begin = 0;  // of the matrix, among the rows of all
   for (int64_t i = 0; i < count; ++i) {
-    // At a place of its own in the stretch: rows of heads, which have a length in common, come as often as they are.
-    const int64_t first = i * all / count, last = (i + 1) * all / count;
-    const uint64_t mixed = (static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15u) >> 32;
-    const int64_t row = first + static_cast<int64_t>(mixed % static_cast<uint64_t>(last - first));
+    const int64_t row = spread_row(i, count, all);
     while (row - begin >= consumers[matrix].rows()) begin += consumers[matrix++].rows();
     consumers[matrix].read(row - begin, 1, rows_.data() + i * width);
   }

@@ -17,7 +17,7 @@
 namespace duan::quant {
 
 // Rows of all consumers together that a candidate is tried on.
-inline constexpr int64_t kTrialRows = 256;
+inline constexpr int64_t kTrialRows = 128;
 
 // Memory: the sample's rows, twice.
 class GramTrial {

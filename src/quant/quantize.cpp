@@ -181,6 +181,8 @@ class Run {
     }
     BlockQuantizer quantizer(model_, blocks_, modules_, recipe_, samples_, options_.threads);
     HiddenStates hidden, rounded;
+    // However this ends, nothing is written from them any more when they go.
+    const std::unique_ptr<WorkFolder, void (*)(WorkFolder*)> written(&work_, [](WorkFolder* work) { work->wait(); });
     const bool goes_on = work_.finished() > 0 && work_.finished() < blocks_.size();
     if (goes_on && samples_ != nullptr) {
       hidden = work_.hidden();
@@ -199,6 +201,7 @@ class Run {
       pictures.release(b);
       done += sizes[b];
     }
+    work_.settle();
   }
 
   Json write() {

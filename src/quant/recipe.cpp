@@ -62,6 +62,7 @@ Json to_json(const Recipe& recipe) {
     json["damping"] = kGptqDamping;
     json["image_token_weight"] = recipe.image_weight;
     json["carried_part"] = recipe.propagates_error() ? kCarriedPart : 0;
+    if (recipe.propagates_error()) json["propagate_tokens"] = recipe.propagate_tokens;
   }
   return json;
 }

@@ -38,11 +38,13 @@ struct Recipe {
   bool smooth_gqa = false;
   // awq, awq_gptq: candidates; awq: about how many tokens each is tried on; 0: all, as llm-compressor does.
   DuoScaling duo = DuoScaling::on;
-  int64_t search_tokens = 512;
+  int64_t search_tokens = 4096;
   // gptq, awq_gptq: what a token that stands for a picture counts in G and in the means of inputs, > 0; others count 1.
   double image_weight = 1;  // other than 1 only without propagate_error
-  // gptq, awq_gptq: layers make up for what rounding changed before them, too: three forward passes instead of one.
+  // gptq, awq_gptq: layers make up for what rounding changed before them, too, as a model that is rounded beside the
+  // source tells.
   bool propagate_error = true;
+  int64_t propagate_tokens = 24576;  // that the rounded model runs on, about; 0: all
   // awq, gptq, awq_gptq: of the matrix products of calibration: fp32, bf16, or automatic, which is bf16 where the
   // source's weights are and the processor multiplies it directly. The others compute in fp32.
   engine::Compute compute = engine::Compute::fp32;

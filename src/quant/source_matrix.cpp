@@ -73,6 +73,30 @@ void SourceMatrix::check_finite(ThreadPool& pool) const {
               checkpoint_.folder().string(), "the file may be damaged");
 }
 
+int64_t spread_row(int64_t i, int64_t count, int64_t all) {
+  const int64_t first = i * all / count, last = (i + 1) * all / count;
+  const uint64_t mixed = (static_cast<uint64_t>(i) * 0x9E3779B97F4A7C15u) >> 32;
+  return first + static_cast<int64_t>(mixed % static_cast<uint64_t>(last - first));
+}
+
+void for_spread_rounded(const SourceMatrix& source, int64_t count, const WeightRounding& rounding,
+                        std::span<const float> importance, ThreadPool& pool,
+                        const std::function<void(const RoundedRows&)>& work) {
+  const int64_t rows = std::min(count, source.rows()), columns = source.columns();
+  std::vector<float> values(static_cast<size_t>(rows * columns));
+  std::vector<RoundedRow> rounded(static_cast<size_t>(rows));
+  WeightRounding stored = rounding;
+  stored.scale_dtype = source.dtype();
+  for_parts(pool, rows, 1, 4 * rows * columns, [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) {
+      float* row = values.data() + r * columns;
+      source.read(spread_row(r, rows, source.rows()), 1, row);
+      round_row({row, static_cast<size_t>(columns)}, stored, rounded[static_cast<size_t>(r)], importance);
+    }
+  });
+  work({0, rows, values, rounded});
+}
+
 void for_each_rounded(const SourceMatrix& source, const Adjustment& adjustment, const WeightRounding& rounding,
                       std::span<const float> importance, ThreadPool& pool,
                       const std::function<void(const RoundedRows&)>& work) {

@@ -58,6 +58,16 @@ struct RoundedRows {
   std::span<RoundedRow> rows;       // [count]; other codes may be put there
 };
 
+// One row from each of `count` equal stretches of `all` rows, the index of the i-th: at a place of its own in the
+// stretch, so that rows of heads, which have a length in common, come as often as they are.
+int64_t spread_row(int64_t i, int64_t count, int64_t all);
+
+// Rounds `count` rows of the matrix, spread over it, or all if it has no more: as for_each_rounded does, but `work`
+// gets them at once, and as if they were a matrix.
+void for_spread_rounded(const SourceMatrix& source, int64_t count, const WeightRounding& rounding,
+                        std::span<const float> importance, ThreadPool& pool,
+                        const std::function<void(const RoundedRows&)>& work);
+
 // Rounds the adjusted matrix, front to back; rounding.scale_dtype decides what scales are stored in. Pages of the
 // source leave memory behind it. The result does not depend on the number of threads. `importance`: see round_row; of
 // the adjusted columns.

@@ -11,34 +11,34 @@
 
 namespace duan::quant {
 
-// Tokens that are added up at once. Each such sum starts from 0, which also keeps the error of long sums small.
-inline constexpr int64_t kTokenColumns = 512;
-
-// [width, kTokenColumns] of f32, or of bf16, to which tokens are rounded as they come. Memory: 2 KB or 1 KB a channel.
+// [width, depth] of f32; of bf16, to which tokens are rounded as they come; or of i8, to which they are rounded when
+// all are there: the tokens of a channel share a scale then, as those of a row that kernels round
+// (kernels/linear_int8.h). Memory for a channel: 2 KB (f32), 1 KB (bf16), 10 KB (i8).
 class TokenColumns {
  public:
   TokenColumns(int64_t width, DType dtype);
 
-  DType dtype() const { return dtype_; }
-  int64_t room() const { return kTokenColumns - tokens_; }  // for so many more tokens
+  // Tokens that are added up at once. Each such sum starts from 0, which also keeps the error of long sums small.
+  int64_t depth() const { return depth_; }
+  int64_t room() const { return depth_ - tokens_; }  // for so many more tokens
   // x[tokens, width], tokens <= room(), each multiplied by its factor if there are any.
   void add(int64_t tokens, const float* x, std::span<const float> factors, ThreadPool& pool);
-  void fill_with_zeros();  // the room that is left
+  // After the last token, before they are multiplied: the room that is left gets zeros, and tokens their dtype.
+  void settle(ThreadPool& pool);
   void clear() { tokens_ = 0; }
   void release();  // the memory
 
-  // The tokens of a channel and of those that follow it.
-  const std::byte* channel(int64_t index) const;
+  // y[i * y_stride + j] += the sum over tokens of channel first + i of a and channel j of b, for `rows` of i and j in
+  // [begin, end). Both are settled and of one dtype.
+  friend void add_products(const TokenColumns& a, int64_t first, int64_t rows, const TokenColumns& b, int64_t begin,
+                           int64_t end, float* y, int64_t y_stride);
 
  private:
-  template <typename T>
-  void add_as(std::vector<T>& to, int64_t tokens, const float* x, std::span<const float> factors,
-              ThreadPool& pool) const;
-
-  int64_t width_, tokens_ = 0;
+  int64_t width_, depth_, stride_, tokens_ = 0;  // stride_: from channel to channel before tokens are settled
   DType dtype_;
-  std::vector<float> wide_;  // one of the two is in use
-  std::vector<uint16_t> narrow_;
+  std::vector<float> numbers_;  // [width, stride]
+  std::vector<int8_t> codes_;   // [width, depth]
+  std::vector<float> scales_;   // of each channel's codes
 };
 
 }  // namespace duan::quant

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -65,7 +66,7 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
         }
       }
       clean();
-      write_state();
+      write_state(0);
       return;
     }
     const fs::path state_file = path_ / kState;
@@ -83,7 +84,7 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
                   path_.string(), "--restart throws it away; the options of then go on with it");
     }
     clean();
-    write_state();
+    write_state(0);
   } catch (...) {
     ::close(fd_);
     throw;
@@ -91,6 +92,7 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
 }
 
 WorkFolder::~WorkFolder() {
+  wait();
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -101,8 +103,17 @@ void WorkFolder::clean() const {
   for (const auto& entry : fs::directory_iterator(path_)) fs::remove(entry.path(), ignored);
 }
 
-void WorkFolder::write_state() {
-  Json state = {{"identity", identity_}, {"finished", finished_}};
+void WorkFolder::wait() noexcept {
+  if (background_.joinable()) background_.join();
+}
+
+void WorkFolder::settle() {
+  wait();
+  if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
+}
+
+void WorkFolder::write_state(size_t finished) {
+  Json state = {{"identity", identity_}, {"finished", finished}};
   if (committing_ != 0) state["committing"] = committing_;
   write_file_atomically(path_ / kState, to_text(state, 1) + "\n");
 }
@@ -115,22 +126,37 @@ fs::path WorkFolder::hidden_file(size_t block) const { return path_ / fmt::forma
 
 void WorkFolder::finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
                               const checkpoint::TensorSource& source, const HiddenStates* hidden,
-                              const HiddenStates& rounded) {
+                              const HiddenStates* rounded) {
+  settle();
   const size_t block = finished_;
   if (!tensors.empty()) checkpoint::write_safetensors(block_file(block, "safetensors"), tensors, source);
   write_file_atomically(block_file(block, "json"), to_text(record(), 1) + "\n");
-  if (hidden != nullptr) {
-    const auto rows = static_cast<int64_t>(hidden->values.size()) / hidden->width;
-    std::vector<checkpoint::TensorSpec> specs{{kHidden, DType::f32, {rows, hidden->width}}};
-    if (rounded.width > 0) specs.push_back({kRounded, DType::f32, {rows, rounded.width}});
-    checkpoint::write_safetensors(hidden_file(block), specs, [&](size_t index, const checkpoint::ByteSink& sink) {
-      sink(std::as_bytes(std::span(index == 0 ? hidden->values : rounded.values)));
-    });
-  }
   ++finished_;
-  write_state();
-  std::error_code ignored;
-  if (block > 0) fs::remove(hidden_file(block - 1), ignored);
+  const auto conclude = [this, block] {
+    write_state(block + 1);
+    std::error_code ignored;
+    if (block > 0) fs::remove(hidden_file(block - 1), ignored);
+  };
+  if (hidden == nullptr) return conclude();
+  background_ = std::thread([this, block, hidden, rounded, conclude] {
+    try {
+      write_hidden(block, *hidden, rounded);
+      conclude();
+    } catch (...) {
+      failed_ = std::current_exception();
+    }
+  });
+}
+
+void WorkFolder::write_hidden(size_t block, const HiddenStates& hidden, const HiddenStates* rounded) {
+  const auto spec_of = [](const char* name, const HiddenStates& states) -> checkpoint::TensorSpec {
+    return {name, DType::f32, {static_cast<int64_t>(states.values.size()) / states.width, states.width}};
+  };
+  std::vector<checkpoint::TensorSpec> specs{spec_of(kHidden, hidden)};
+  if (rounded != nullptr && rounded->width > 0) specs.push_back(spec_of(kRounded, *rounded));
+  checkpoint::write_safetensors(hidden_file(block), specs, [&](size_t index, const checkpoint::ByteSink& sink) {
+    sink(std::as_bytes(std::span(index == 0 ? hidden.values : rounded->values)));
+  });
 }
 
 Json WorkFolder::record(size_t block) const { return read_json(block_file(block, "json")); }
@@ -143,7 +169,7 @@ std::optional<checkpoint::SafetensorsFile> WorkFolder::tensors(size_t block) con
 }
 
 HiddenStates WorkFolder::read_hidden(const char* name, bool must_be_there) const {
-  DUAN_CHECK(finished_ > 0, "no block is finished");
+  DUAN_CHECK(finished_ > 0 && !background_.joinable(), "no block is finished");
   const fs::path path = hidden_file(finished_ - 1);
   const checkpoint::SafetensorsFile file(path);
   const auto view = file.find(name);
@@ -162,15 +188,17 @@ HiddenStates WorkFolder::hidden() const { return read_hidden(kHidden, true); }
 HiddenStates WorkFolder::rounded_hidden() const { return read_hidden(kRounded, false); }
 
 void WorkFolder::set_committing(uint64_t inode) {
+  settle();
   committing_ = inode;
-  write_state();
+  write_state(finished_);
 }
 
 void WorkFolder::remove() {
   // The state goes last, so that a run after a kill finds the output finished; it counts on no block any more, should
   // the output be gone by then.
+  settle();
   finished_ = 0;
-  write_state();
+  write_state(0);
   std::error_code error;
   bool is_empty = true;
   for (const auto& entry : fs::directory_iterator(path_)) {

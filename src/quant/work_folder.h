@@ -1,10 +1,12 @@
 // What a quantization run has finished, kept beside its output so that a killed run goes on where it was.
 #pragma once
 
+#include <exception>
 #include <filesystem>
 #include <functional>
 #include <optional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -35,14 +37,20 @@ class WorkFolder {
   uint64_t committing() const { return committing_; }
 
   // Block `finished()` is finished. `record` is asked after the tensors are written. `hidden` is what the block hands
-  // on; nullptr: nothing. `rounded` is the same of what is rounded so far, where it is not empty.
+  // on; nullptr: nothing. `rounded` is the same of what is rounded so far; nullptr or empty: nothing. Both are written
+  // in the background, and must stay as they are until settle() is called. A run that is killed before that goes on
+  // with this block.
   void finish_block(const std::function<Json()>& record, const std::vector<checkpoint::TensorSpec>& tensors,
                     const checkpoint::TensorSource& source, const HiddenStates* hidden,
-                    const HiddenStates& rounded = {});
+                    const HiddenStates* rounded = nullptr);
+  // Waits for what is written in the background; the first throws what went wrong there.
+  void settle();
+  void wait() noexcept;
   Json record(size_t block) const;
   std::optional<checkpoint::SafetensorsFile> tensors(size_t block) const;  // nothing: it made none
-  HiddenStates hidden() const;                                             // what the last finished block handed on
-  HiddenStates rounded_hidden() const;                                     // empty: it handed on no such thing
+  // What the last finished block handed on; settled.
+  HiddenStates hidden() const;
+  HiddenStates rounded_hidden() const;  // empty: it handed on no such thing
 
   void set_committing(uint64_t inode);
   void remove();  // the work is done
@@ -51,7 +59,8 @@ class WorkFolder {
   std::filesystem::path block_file(size_t block, const char* ending) const;
   std::filesystem::path hidden_file(size_t block) const;
   HiddenStates read_hidden(const char* name, bool must_be_there) const;
-  void write_state();
+  void write_state(size_t finished);
+  void write_hidden(size_t block, const HiddenStates& hidden, const HiddenStates* rounded);
   void clean() const;
 
   std::filesystem::path path_;
@@ -59,6 +68,8 @@ class WorkFolder {
   size_t finished_ = 0;
   uint64_t committing_ = 0;
   int fd_ = -1;
+  std::thread background_;
+  std::exception_ptr failed_;  // in the background
 };
 
 }  // namespace duan::quant

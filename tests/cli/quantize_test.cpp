@@ -399,12 +399,17 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
             std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--weight-observer", "imatrix"}).find("imatrix weighs errors by them"),
             std::string::npos);
-  for (const auto& [flag, value] :
-       {std::pair{"--smooth-gqa", ""}, {"--no-propagate-error", ""}, {"--image-token-weight", "0.5"}}) {
+  for (const auto& [flag, value] : {std::pair{"--smooth-gqa", ""},
+                                    {"--no-propagate-error", ""},
+                                    {"--propagate-tokens", "9"},
+                                    {"--image-token-weight", "0.5"}}) {
     std::vector<std::string> with = {"--method", "rtn", "--calibration", calibration, flag};
     if (*value != '\0') with.emplace_back(value);
     EXPECT_NE(error(with).find(std::string(flag) + ": has no effect with --method rtn"), std::string::npos) << flag;
   }
+  EXPECT_NE(error({"--method", "gptq", "--calibration", calibration, "--no-propagate-error", "--propagate-tokens", "9"})
+                .find("--propagate-tokens: has no effect with --no-propagate-error"),
+            std::string::npos);
   EXPECT_NE(error({"--calibration", calibration, "--no-smooth", "--smooth-gqa"}).find("--smooth-gqa: has no effect"),
             std::string::npos);
   EXPECT_NE(error({"--method", "int8-dynamic", "--smooth-gqa"}).find("--smooth-gqa: has no effect"), std::string::npos);

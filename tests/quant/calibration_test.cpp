@@ -52,6 +52,29 @@ class Calibration : public testing::Test {
       {{"a.png", {1, 2, 11}}, {"b.png", {1, 2, 22}}, {"same.png", {1, 2, 11}}, {"large.png", {8, 9, 33}}}, 3058};
 };
 
+TEST(CalibrationPart, IsSpreadOverTheSet) {
+  CalibrationSet set;
+  for (int64_t s = 0; s < 40; ++s) set.samples.emplace_back(static_cast<size_t>(90 + s % 21), s);
+  for (const int64_t tokens : {1, 500, 1000, 3000, 3900}) {
+    const CalibrationPart part = part_of(set, tokens);
+    EXPECT_NEAR(static_cast<double>(part.set.tokens()), static_cast<double>(tokens), 110) << tokens;
+    int64_t last = -1, apart = 0;
+    for (size_t i = 0; i < part.firsts.size(); ++i) {
+      const int64_t sample = part.set.samples[i][0];
+      EXPECT_EQ(part.set.samples[i], set.samples[static_cast<size_t>(sample)]);
+      int64_t before = 0;
+      for (int64_t s = 0; s < sample; ++s) before += static_cast<int64_t>(set.samples[static_cast<size_t>(s)].size());
+      EXPECT_EQ(part.firsts[i], before);
+      apart = std::max(apart, sample - last);
+      last = sample;
+    }
+    EXPECT_LE(apart, 2 * 4000 / tokens + 1) << tokens;
+  }
+  for (const int64_t tokens : {int64_t{0}, set.tokens(), int64_t{1} << 40}) {
+    EXPECT_EQ(part_of(set, tokens).set.samples, set.samples);
+  }
+}
+
 TEST_F(Calibration, RendersConversationsWithTheirAnswers) {
   const CalibrationSet set =
       load({write("a.jsonl", R"({"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", )"

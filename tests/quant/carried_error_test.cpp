@@ -52,20 +52,16 @@ TEST(CarriedError, MeanProductIsTheMeanHoweverTokensAreCut) {
   expect_near(found, mean_product(a, b, kTokens), 1e-5);
 }
 
-TEST(CarriedError, MeanProductOfBf16IsThatOfRoundedTokens) {
-  constexpr size_t kTokens = 700, kRows = 131, kColumns = 37;
-  const auto rounded = [](std::vector<float> values) {
-    for (float& value : values) value = bf16_to_float(float_to_bf16(value));
-    return values;
-  };
+TEST(CarriedError, MeanProductOfInt8IsNearlyThatOfTheTokens) {
+  constexpr size_t kTokens = 4200, kRows = 131, kColumns = 37;
   const std::vector<float> a = random_numbers(kTokens * kRows, 1), b = random_numbers(kTokens * kColumns, 2);
   ThreadPool one(1), three(3);
-  MeanProduct product(kRows, kColumns, DType::bf16), again(kRows, kColumns, DType::bf16);
+  MeanProduct product(kRows, kColumns, DType::i8), again(kRows, kColumns, DType::i8);
   product.add(kTokens, a.data(), b.data(), one);
   again.add(kTokens, a.data(), b.data(), three);
   const std::vector<float> found = product.take(one);
   EXPECT_EQ(found, again.take(three));
-  expect_near(found, mean_product(rounded(a), rounded(b), kTokens), 1e-5);
+  expect_near(found, mean_product(a, b, kTokens), 2e-3);  // steps of 0.03, and their errors have no sign in common
 }
 
 // The blocks of the first layer, and hidden states as the source and something else may hand them on.
@@ -73,6 +69,7 @@ struct FirstLayer {
   FirstLayer()
       : model(models::Model::open(test::data_dir() / "models/qwen3-untied")),
         samples(test::some_samples(model.config.vocab_size, 3, 20)),
+        all(part_of(samples, 0)),
         blocks(find_blocks(model.graph)) {
     const auto count = static_cast<size_t>(samples.tokens() * model.config.hidden_size);
     source = {model.config.hidden_size, random_numbers(count, 3)};
@@ -91,6 +88,7 @@ struct FirstLayer {
 
   models::Model model;
   CalibrationSet samples;
+  CalibrationPart all;
   std::vector<Block> blocks;
   HiddenStates source, rounded;
 };
@@ -112,7 +110,7 @@ TEST(CarriedError, IsWhatInputsAndOutputsLack) {
       HiddenStates out, rounded_out;
       std::vector<float> expected = layer.rows_of(graph, value, layer.source, out);
       const std::vector<float> x = layer.rows_of(graph, value, layer.rounded, rounded_out);
-      const CarriedRun run{graph, weights, layer.samples, 2};
+      const CarriedRun run{graph, weights, layer.all, 2};
       EXPECT_NE(follows_linear(graph, value), !ends_with_reader(graph, value));
       if (ends_with_reader(graph, value)) {
         for (size_t i = 0; i < out.values.size(); ++i) out.values[i] -= rounded_out.values[i];
@@ -137,6 +135,45 @@ TEST(CarriedError, IsWhatInputsAndOutputsLack) {
   EXPECT_EQ(outputs, 2);
 }
 
+TEST(CarriedError, OfSomeSamplesIsThatOfASetOfThem) {
+  const FirstLayer layer;
+  const engine::WeightSource weights = engine::weights_of(layer.model.checkpoint);
+  const auto width = static_cast<size_t>(layer.model.config.hidden_size);
+  // The first and the third of three samples.
+  CalibrationPart part = part_of(layer.samples, layer.samples.tokens() / 2);
+  ASSERT_EQ(part.firsts.size(), 2u);
+  ASSERT_EQ(part.set.samples[1], layer.samples.samples[2]);
+  const CalibrationPart alone{part.set, {0, static_cast<int64_t>(part.set.samples[0].size())}};
+  const auto of_part = [&](const HiddenStates& all) {
+    HiddenStates some{all.width, {}};
+    for (size_t s = 0; s < 2; ++s) {
+      const auto from = all.values.begin() + part.firsts[s] * all.width;
+      some.values.insert(some.values.end(), from, from + static_cast<int64_t>(part.set.samples[s].size() * width));
+    }
+    return some;
+  };
+  ThreadPool pool(2);
+  for (const size_t b : {size_t{1}, size_t{2}}) {
+    const ir::Graph graph = ir::subgraph(layer.model.graph, layer.blocks[b].first, layer.blocks[b].last);
+    HiddenStates source_out;
+    run_block({graph, weights, layer.samples, 1}, layer.source, &source_out, {});
+    for (const ir::Node& node : graph.nodes) {
+      if (!std::holds_alternative<ir::Linear>(node.op)) continue;
+      const std::string& value = graph.value(node.inputs[0]).name;
+      const CarriedRun run{graph, weights, part, 2}, expected{graph, weights, alone, 2};
+      if (ends_with_reader(graph, value)) {
+        const CarriedError found = carried_to_output(run, value, source_out, of_part(layer.rounded), pool);
+        EXPECT_EQ(found.mean,
+                  carried_to_output(expected, value, of_part(source_out), of_part(layer.rounded), pool).mean);
+        EXPECT_EQ(found.tokens, part.set.tokens());
+      } else {
+        EXPECT_EQ(carried_by_input(run, value, layer.source, of_part(layer.rounded), pool).mean,
+                  carried_by_input(expected, value, of_part(layer.source), of_part(layer.rounded), pool).mean);
+      }
+    }
+  }
+}
+
 TEST(CarriedError, AddsWhatBecameOfTheLastLayer) {
   const FirstLayer layer;
   const auto tokens = static_cast<size_t>(layer.samples.tokens());
@@ -146,7 +183,7 @@ TEST(CarriedError, AddsWhatBecameOfTheLastLayer) {
   for (const ir::Node& node : graph.nodes) {
     if (std::holds_alternative<ir::Linear>(node.op)) value = graph.value(node.inputs[0]).name;
   }
-  CarriedRun run{graph, weights, layer.samples, 2};
+  CarriedRun run{graph, weights, layer.all, 2};
   run.compute = engine::Compute::bf16;
   BlockRun whole{graph, weights, layer.samples, 1};
   whole.compute = engine::Compute::bf16;

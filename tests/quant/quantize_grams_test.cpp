@@ -120,6 +120,9 @@ TEST(QuantizeByGrams, IsMuchNearerToTheDemoModel) {
   const double to_nearest = divergence_of(Method::rtn), gptq = divergence_of(Method::gptq, false);
   EXPECT_LT(gptq, 0.75 * to_nearest);
   EXPECT_LT(divergence_of(Method::gptq), 0.6 * to_nearest);
+  options.recipe.propagate_tokens = texts.samples.tokens() / 2;
+  fs::remove_all(dir.path() / "gptq-true");
+  EXPECT_LT(divergence_of(Method::gptq), 0.7 * to_nearest);
 }
 
 // Within what roundings that might have gone either way make of so few tokens.

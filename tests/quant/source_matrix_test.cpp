@@ -52,6 +52,30 @@ TEST(SourceMatrix, RoundsTheSameForAnyNumberOfThreads) {
   EXPECT_EQ(codes[0], codes[2]);
 }
 
+TEST(SourceMatrix, RoundsSomeRowsAsItRoundsAll) {
+  const test::TemporaryDir dir;
+  std::vector<float> values(300 * 70);
+  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((i * 2654435761u) % 2003) - 1001;
+  const auto checkpoint = write(dir, values, {300, 70});
+  const SourceMatrix matrix(checkpoint, "w", {300, 70});
+  const WeightRounding rounding{.bits = 4, .group_size = 10};
+  ThreadPool pool(3);
+  std::vector<RoundedRow> all;
+  for_each_rounded(matrix, {}, rounding, {}, pool,
+                   [&](const RoundedRows& piece) { all.insert(all.end(), piece.rows.begin(), piece.rows.end()); });
+  for (const int64_t count : {1, 7, 300, 5000}) {
+    for_spread_rounded(matrix, count, rounding, {}, pool, [&](const RoundedRows& some) {
+      ASSERT_EQ(some.count, std::min<int64_t>(count, 300));
+      for (int64_t i = 0; i < some.count; ++i) {
+        const int64_t row = spread_row(i, some.count, 300);
+        EXPECT_EQ(row * some.count / 300, i);
+        EXPECT_EQ(some.rows[static_cast<size_t>(i)].codes, all[static_cast<size_t>(row)].codes);
+        EXPECT_EQ(some.adjusted[static_cast<size_t>(i * 70)], values[static_cast<size_t>(row * 70)]);
+      }
+    });
+  }
+}
+
 TEST(SourceMatrix, NamesTheFirstNumberThatIsNotFinite) {
   for (const float wrong : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
     const test::TemporaryDir dir;

@@ -54,7 +54,9 @@ TEST(WorkFolder, GoesOnWhereItWas) {
   float number = 0;
   std::memcpy(&number, work.tensors(1)->find("t")->data, 4);
   EXPECT_EQ(number, 1);
-  work.finish_block([] { return Json::object(); }, {}, {}, &later, {3, {4, 5, 6}});
+  const HiddenStates rounded{3, {4, 5, 6}};
+  work.finish_block([] { return Json::object(); }, {}, {}, &later, &rounded);
+  work.settle();
   EXPECT_FALSE(work.tensors(2));
   EXPECT_EQ(work.hidden().values, later.values);
   EXPECT_EQ(work.rounded_hidden().values, (std::vector<float>{4, 5, 6}));
@@ -62,6 +64,21 @@ TEST(WorkFolder, GoesOnWhereItWas) {
   EXPECT_EQ(work.committing(), 77u);
   work.remove();
   EXPECT_FALSE(fs::exists(work.path()));
+}
+
+TEST(WorkFolder, TellsWhatWentWrongInTheBackground) {
+  const test::TemporaryDir dir;
+  const fs::path output = dir.path() / "out";
+  const HiddenStates hidden{3, {1, 2, 3}};
+  {
+    WorkFolder work(output, kIdentity, false);
+    fs::create_directories(work.path() / "hidden-0.safetensors" / "in the way");
+    finish(work, &hidden);
+    EXPECT_THROW(work.settle(), Error);
+    work.settle();  // once
+  }
+  WorkFolder work(output, kIdentity, false);
+  EXPECT_EQ(work.finished(), 0u);
 }
 
 TEST(WorkFolder, CountsOnNothingOnceItIsBeingRemoved) {

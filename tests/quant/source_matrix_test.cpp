@@ -18,6 +18,12 @@ checkpoint::Checkpoint write(const test::TemporaryDir& dir, const std::vector<fl
   return checkpoint::Checkpoint::open(dir.path());
 }
 
+std::vector<float> some_values(size_t count) {
+  std::vector<float> values(count);
+  for (size_t i = 0; i < count; ++i) values[i] = static_cast<float>((i * 2654435761u) % 2003) - 1001;
+  return values;
+}
+
 TEST(SourceMatrix, AdjustsRowsAndColumns) {
   const test::TemporaryDir dir;
   const auto checkpoint = write(dir, {1, 2, 3, 4, 5, 6}, {3, 2});
@@ -31,9 +37,7 @@ TEST(SourceMatrix, AdjustsRowsAndColumns) {
 
 TEST(SourceMatrix, RoundsTheSameForAnyNumberOfThreads) {
   const test::TemporaryDir dir;
-  std::vector<float> values(3000 * 700);
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((i * 2654435761u) % 2003) - 1001;
-  const auto checkpoint = write(dir, values, {3000, 700});
+  const auto checkpoint = write(dir, some_values(3000 * 700), {3000, 700});
   const SourceMatrix matrix(checkpoint, "w", {3000, 700});
   std::vector<std::vector<int8_t>> codes;
   for (const int threads : {1, 2, 5}) {
@@ -54,8 +58,7 @@ TEST(SourceMatrix, RoundsTheSameForAnyNumberOfThreads) {
 
 TEST(SourceMatrix, RoundsSomeRowsAsItRoundsAll) {
   const test::TemporaryDir dir;
-  std::vector<float> values(300 * 70);
-  for (size_t i = 0; i < values.size(); ++i) values[i] = static_cast<float>((i * 2654435761u) % 2003) - 1001;
+  const std::vector<float> values = some_values(300 * 70);
   const auto checkpoint = write(dir, values, {300, 70});
   const SourceMatrix matrix(checkpoint, "w", {300, 70});
   const WeightRounding rounding{.bits = 4, .group_size = 10};

@@ -132,6 +132,7 @@ TEST(QuantizeByGrams, IsAsNearWhenItCalibratesInBf16) {
   const test::TemporaryDir dir;
   QuantizeOptions options = options_for(Method::awq);
   options.recipe.weights.group_size = 128;
+  options.recipe.search_tokens = 512;  // in seconds, sanitizers included
   for (const Method method : {Method::awq, Method::gptq, Method::awq_gptq}) {
     options.recipe.method = method;
     std::map<engine::Compute, double> found;

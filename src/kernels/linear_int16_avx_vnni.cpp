@@ -12,7 +12,10 @@ DUAN_TARGET_BEGIN(DUAN_TARGET_AVX_VNNI)
 
 namespace duan::kernels::avx_vnni {
 namespace {
-inline void multiply_add(__m256i& sum, __m256i x, __m256i w) { sum = _mm256_dpwssd_avx_epi32(sum, x, w); }
+// As _mm256_dpwssd_avx_epi32, with which GCC 12 copies and spills sums.
+inline void multiply_add(__m256i& sum, __m256i x, __m256i w) {
+  asm("%{vex%} vpdpwssd %2, %1, %0" : "+x"(sum) : "x"(x), "xm"(w));
+}
 // clang-format off
 #include "kernels/vector_avx2.inc"
 #include "kernels/linear_int16_tiles.inc"

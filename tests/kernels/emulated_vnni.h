@@ -103,7 +103,7 @@ inline __m256i _mm256_set1_epi8(int8_t value) { return emulated_set<__m256i>(val
 inline __m256i _mm256_loadu_si256(const __m256i* p) { return emulated_load<__m256i>(p, ~uint64_t{0}); }
 inline void _mm256_storeu_si256(__m256i* p, __m256i v) { std::memcpy(p, &v, sizeof v); }
 inline __m256i _mm256_xor_si256(__m256i a, __m256i b) { return emulated_xor(a, b); }
-inline __m256i _mm256_dpbusd_avx_epi32(__m256i sum, __m256i a, __m256i b) { return emulated_dpbusd(sum, a, b); }
+inline __m256i dpbusd(__m256i sum, __m256i a, __m256i b) { return emulated_dpbusd(sum, a, b); }
 // In each half: the sums of neighbours in a, then of those in b.
 inline __m256i _mm256_hadd_epi32(__m256i a, __m256i b) {
   __m256i r;

@@ -1,6 +1,8 @@
 // Writes a checkpoint folder with random weights: the sizes of a real model without its download, for measurements of
 // speed and memory. Matrices are N(0, 0.02), norms 1 +- 0.05, all bf16; with --quantize, matrices are random codes in
 // the layout of compressed-tensors instead. The same arguments give the same bytes.
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
@@ -244,6 +246,7 @@ void write_weights(const std::filesystem::path& file, const std::vector<TensorSp
   constexpr int64_t kPiece = 4 << 20;  // pairs of bytes a thread makes at a time
   std::vector<std::vector<uint16_t>> pieces(static_cast<size_t>(threads), std::vector<uint16_t>(kPiece));
   double written = 0;
+  const bool to_terminal = ::isatty(STDERR_FILENO) != 0;
   const auto source = [&](size_t index, const ByteSink& sink) {
     const TensorSpec& tensor = tensors[index];
     if (const std::vector<int64_t> values = constant(tensors, index); !values.empty()) {
@@ -273,10 +276,11 @@ void write_weights(const std::filesystem::path& file, const std::vector<TensorSp
         written += 2 * static_cast<double>(to - from);
       }
     }
+    if (!to_terminal) return;
     fmt::print(stderr, "\r{}: {} of {} tensors, {:.2f} GB", file.string(), index + 1, tensors.size(), written / 1e9);
   };
   write_safetensors(file, tensors, source, {{"format", "pt"}});
-  fmt::print(stderr, "\n");
+  if (to_terminal) fmt::print(stderr, "\n");
 }
 
 // Everything a tokenizer may consist of, where it exists.

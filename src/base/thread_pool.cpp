@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "base/error.h"
 
@@ -53,7 +54,7 @@ void ThreadPool::run(const std::function<void(int)>& work) {
     { const std::lock_guard lock(mutex_); }
     wake_.notify_all();
   }
-  work(0);
+  call(0);
   for (int spins = 0; pending_.load(std::memory_order_acquire) > 0; ++spins) {
     // With more threads than processors a spinning caller would starve the worker it waits for.
     if (spins < kSpins) {
@@ -61,6 +62,16 @@ void ThreadPool::run(const std::function<void(int)>& work) {
     } else {
       std::this_thread::yield();
     }
+  }
+  if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
+}
+
+void ThreadPool::call(int index) noexcept {
+  try {
+    (*work_)(index);
+  } catch (...) {
+    const std::lock_guard lock(mutex_);
+    if (!failed_) failed_ = std::current_exception();
   }
 }
 
@@ -76,7 +87,7 @@ void ThreadPool::loop(int index) {
     }
     if (stop_.load()) return;
     ++seen;
-    (*work_)(index);
+    call(index);
     pending_.fetch_sub(1, std::memory_order_release);
   }
 }

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -20,8 +21,8 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(i) for i in [0, threads()), each on its own thread, and returns when all have returned.
-  // `work` must not throw and must not call run. One run at a time.
+  // Calls work(i) for i in [0, threads()), each on its own thread, and returns when all have returned. What `work`
+  // throws is then thrown again, the first of it. `work` must not call run. One run at a time.
   void run(const std::function<void(int)>& work);
 
   // The part [first, last) of [0, count) that belongs to thread `index` of `threads`, in multiples of `grain`.
@@ -32,6 +33,7 @@ class ThreadPool {
 
  private:
   void loop(int index);
+  void call(int index) noexcept;
 
   std::vector<std::thread> workers_;
   std::atomic<uint64_t> generation_{0};  // counts runs; a worker waits until it changes
@@ -40,6 +42,7 @@ class ThreadPool {
   std::atomic<int> parked_{0};
   const std::function<void(int)>* work_ = nullptr;  // published by generation_
   std::mutex mutex_;
+  std::exception_ptr failed_;  // of this run; guarded by mutex_ while it lasts
   std::condition_variable wake_;
 };
 

@@ -13,7 +13,7 @@ namespace duan::cli {
 
 class CalibrationPictures final : public quant::PictureReader {
  public:
-  // The model must outlive it. `threads` is the tower's, which runs in fp32 like the blocks; 0: one per processor.
+  // The model must outlive it. `threads` is the tower's, which runs in fp32; 0: one per processor.
   CalibrationPictures(const models::Model& model, const ImageOptions& options, int threads)
       : model_(model), options_(options), threads_(threads) {}
 

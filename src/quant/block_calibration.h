@@ -48,7 +48,7 @@ struct BlockRun {
   std::function<void(int64_t tokens)> progress{};   // after each sample, the tokens done; may throw
   std::set<std::string> grams{};                    // the observed values whose Gram matrices are wanted
   double image_weight = 1;                          // of a token that stands for a picture; all others weigh 1
-  engine::Compute compute = engine::Compute::fp32;  // or bf16: of matrix products, those of Gram matrices included
+  engine::Compute compute = engine::Compute::fp32;  // or bf16: of matrix products; Gram matrices: sums_in()
   bool ranges = true;                               // channel_max and histogram are wanted
 };
 

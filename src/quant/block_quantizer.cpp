@@ -7,6 +7,7 @@
 
 #include "base/cpu.h"
 #include "base/error.h"
+#include "base/free_memory.h"
 #include "base/log.h"
 #include "engine/inputs.h"
 #include "ir/subgraph.h"
@@ -37,6 +38,28 @@ constexpr const char* kNoInputs = "no inputs tell which errors of an embedding m
 
 const Adjustment kNoAdjustment;
 
+// Appends what rows of the source became, as numbers of `dtype`: smoothing undone, and less `source` if it is given.
+void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment, DType dtype,
+                  const SourceMatrix* source, std::vector<std::byte>& to, ThreadPool& pool) {
+  const size_t columns = piece.adjusted.size() / static_cast<size_t>(piece.count), at = to.size();
+  to.resize(at + piece.adjusted.size() * dtype_size(dtype));
+  const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
+  for_parts(pool, piece.count, 1, 8 * static_cast<int64_t>(piece.adjusted.size()),
+            [&](int64_t begin, int64_t end, int) {
+              std::vector<float> row(columns), before(columns);
+              for (auto n = static_cast<size_t>(begin); n < static_cast<size_t>(end); ++n) {
+                dequantize_row(piece.rows[n], rounding, row);
+                const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
+                for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
+                if (source != nullptr) {
+                  source->read(piece.first + static_cast<int64_t>(n), 1, before.data());
+                  for (size_t c = 0; c < columns; ++c) row[c] -= before[c];
+                }
+                store(row, dtype, to.data() + at + n * columns * dtype_size(dtype));
+              }
+            });
+}
+
 }  // namespace
 
 struct BlockQuantizer::State {
@@ -56,7 +79,8 @@ struct BlockQuantizer::State {
     DType dtype;
     std::vector<std::byte> bytes;
   };
-  std::map<std::string, Became> became{};  // weights of rounded layers
+  bool runs_rounded = false;               // the block is run with what rounded layers became
+  std::map<std::string, Became> became{};  // weights of rounded layers, if it is
   std::vector<std::byte> change{};         // what rounding changed in the weight of the last of them, as bf16
 
   // Weights as far as they are rounded.
@@ -99,7 +123,12 @@ void BlockQuantizer::run(WorkFolder& work, HiddenStates& hidden, HiddenStates& r
   check_weights(graph);
   if (samples_ != nullptr) {
     calibrate(state, graph, work, hidden, rounded, progress);
-    if (is_last) hidden = rounded = spare_ = {};
+    if (is_last) {  // structs are moved: this frees them
+      hidden = {};
+      rounded = {};
+      spare_ = {};
+      read_ = {};
+    }
   }
   write(state, graph, work, samples_ != nullptr && !is_last ? &hidden : nullptr, rounded, progress);
   for (const ir::WeightInfo& weight : graph.weights) {
@@ -280,28 +309,6 @@ struct BlockQuantizer::Inputs {
   std::optional<Gptq> gptq{};
 };
 
-// Appends what rows of the source became, as numbers of `dtype`: smoothing undone, and less `source` if it is given.
-void keep_rounded(const RoundedRows& piece, const WeightRounding& rounding, const Adjustment& adjustment, DType dtype,
-                  const SourceMatrix* source, std::vector<std::byte>& to, ThreadPool& pool) {
-  const size_t columns = piece.adjusted.size() / static_cast<size_t>(piece.count), at = to.size();
-  to.resize(at + piece.adjusted.size() * dtype_size(dtype));
-  const std::vector<float>&divisors = adjustment.row_divisors, &factors = adjustment.column_factors;
-  for_parts(pool, piece.count, 1, 8 * static_cast<int64_t>(piece.adjusted.size()),
-            [&](int64_t begin, int64_t end, int) {
-              std::vector<float> row(columns), before(columns);
-              for (auto n = static_cast<size_t>(begin); n < static_cast<size_t>(end); ++n) {
-                dequantize_row(piece.rows[n], rounding, row);
-                const float divisor = divisors.empty() ? 1 : divisors[static_cast<size_t>(piece.first) + n];
-                for (size_t c = 0; c < columns; ++c) row[c] *= factors.empty() ? divisor : divisor / factors[c];
-                if (source != nullptr) {
-                  source->read(piece.first + static_cast<int64_t>(n), 1, before.data());
-                  for (size_t c = 0; c < columns; ++c) row[c] -= before[c];
-                }
-                store(row, dtype, to.data() + at + n * columns * dtype_size(dtype));
-              }
-            });
-}
-
 // A module to be rounded: what its error is measured on, and what is known of it before its codes are written.
 struct BlockQuantizer::Job {
   const Module& module;
@@ -401,30 +408,35 @@ std::vector<double> BlockQuantizer::lacking_squares(const Job& job, const Rounde
   return squares;
 }
 
+// Before the first layer that reads the value is rounded: what all of them need to know of it.
+void BlockQuantizer::start_gptq(State& state, Inputs& inputs) {
+  if (inputs.measure) inputs.measure();
+  if (const auto carried = state.carried.find(inputs.value); carried != state.carried.end()) {
+    inputs.lacking = std::move(carried->second);
+    state.carried.erase(carried);
+    if (!inputs.measure) {
+      inputs.difference = as_stored(inputs.lacking.mean, products_in(recipe_.compute));
+      free_memory(inputs.lacking.mean);
+    }
+  }
+  inputs.gptq.emplace(std::move(inputs.gram), inputs.divisors, inputs.readers, pool_);
+  if (!inputs.lacking.mean.empty() || !inputs.difference.empty()) inputs.gptq->expect_lacking(pool_);
+}
+
 // Writes the codes; what came of it, for the report.
 Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
                            const std::function<void(int64_t elements)>& done) {
   const Module& module = job.module;
-  if (job.inputs && !job.inputs->gptq) {
-    Inputs& inputs = *job.inputs;
-    if (inputs.measure) inputs.measure();
-    if (const auto carried = state.carried.find(inputs.value); carried != state.carried.end()) {
-      inputs.lacking = std::move(carried->second);
-      state.carried.erase(carried);
-      if (!inputs.measure) {
-        inputs.difference = as_stored(inputs.lacking.mean, products_in(recipe_.compute));
-        inputs.lacking.mean = {};
-      }
-    }
-    inputs.gptq.emplace(std::move(inputs.gram), inputs.divisors, inputs.readers, pool_);
-    if (!inputs.lacking.mean.empty() || !inputs.difference.empty()) inputs.gptq->expect_lacking(pool_);
-  }
+  if (job.inputs && !job.inputs->gptq) start_gptq(state, *job.inputs);
   ErrorMeter meter(job.rows, job.rounded, module.shape[1], job.adjustment);
   double loss_before = 0, loss_after = 0, loss_rows = 0;
   std::vector<Gptq::Loss> losses;
   const DType plain = products_in(recipe_.compute);
   const bool is_last = job.inputs && job.inputs->is_last;
   std::vector<std::byte> became;
+  if (state.runs_rounded && !module.embedding) {
+    became.reserve(static_cast<size_t>(module.shape[0] * module.shape[1]) * dtype_size(plain));
+  }
   for_each_rounded(job.source, job.adjustment, recipe_.weights, job.importance, pool_, [&](const RoundedRows& piece) {
     if (job.inputs) {
       losses.resize(piece.rows.size());
@@ -444,7 +456,7 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
     }
     job.writer->add(piece, sink);
     meter.add(piece, recipe_.weights, pool_);
-    if (recipe_.propagates_error() && !module.embedding) {
+    if (state.runs_rounded && !module.embedding) {
       keep_rounded(piece, recipe_.weights, job.adjustment, plain, is_last ? &job.source : nullptr, became, pool_);
     }
     done(piece.count * module.shape[1]);
@@ -454,8 +466,8 @@ Json BlockQuantizer::round(State& state, Job& job, const ByteSink& sink,
   } else if (!became.empty()) {
     state.became[module.weight] = {plain, std::move(became)};
   }
-  job.rows = {};
-  job.rounded = {};
+  free_memory(job.rows);
+  free_memory(job.rounded);
   const bool by_gptq = job.inputs != nullptr;
   job.inputs.reset();
   Json record = {{"module", module.name}, {"weight_error", meter.error().weight}};
@@ -499,6 +511,7 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
     specs.push_back(std::move(spec));
     writers.push_back(std::move(write));
   };
+  state.runs_rounded = hidden != nullptr && rounded.width > 0;
   Json records = Json::array();
   std::map<std::string, std::shared_ptr<Inputs>> for_gptq;  // by value
   const engine::WeightSource now = state.weights(model_.checkpoint);
@@ -527,7 +540,7 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
       if (!inputs) {
         inputs =
             std::make_shared<Inputs>(Inputs{std::move(*state.inputs.at(value).gram), state.divisors(value), value});
-        if (rounded.width > 0 && hidden != nullptr && ends_with_reader(graph, value)) {
+        if (state.runs_rounded && ends_with_reader(graph, value)) {
           inputs->is_last = recipe_.compute == engine::Compute::bf16 && is_rounded_last(module);
           inputs->measure = [&, value, is_last = inputs->is_last] {
             const CarriedRun run{graph, now, carried_, threads_, [&](int64_t) { done(0); }, recipe_.compute};
@@ -554,7 +567,7 @@ void BlockQuantizer::write(State& state, const ir::Graph& graph, WorkFolder& wor
   const auto finish = [&] {
     if (!state.change.empty()) {
       add_change(read_, state.change, rounded, pool_);
-    } else if (hidden != nullptr && rounded.width > 0) {
+    } else if (state.runs_rounded) {
       HiddenStates out;
       BlockRun pass{graph, now, carried_.set, threads_, [&](int64_t) { progress(1, kCarried); }};
       pass.compute = recipe_.compute;

@@ -51,6 +51,7 @@ class BlockQuantizer {
               const std::function<void(double part)>& progress);
   void divide_producer(State& state, const Pair& pair);
   std::shared_ptr<Job> prepare(State& state, const Module& module, const Adjustment& adjustment);
+  void start_gptq(State& state, Inputs& inputs);
   Json round(State& state, Job& job, const checkpoint::ByteSink& sink,
              const std::function<void(int64_t elements)>& done);
   std::vector<float> lacking(const Job& job, const RoundedRows& piece);
@@ -72,8 +73,8 @@ class BlockQuantizer {
   CalibrationPart carried_;  // what the rounded model runs on
   // Memory that blocks hand on, because as much of it anew costs seconds a layer.
   HiddenStates spare_;
-  ReadByLast
-      read_;  // by the last layer of a block, where what rounding changed in its weight is all that is left to add
+  // What the last layer of a block reads, where what rounding changed in its weight is all that is left to add.
+  ReadByLast read_;
   int threads_;
   ThreadPool pool_;
   Smoothing smoothing_;

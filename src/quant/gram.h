@@ -27,8 +27,7 @@ class Gram {
 
   int64_t width() const { return sums_.size(); }
   double count() const { return count_; }  // of tokens, each counted as often as its weight says
-  // G is symmetric: its lower triangle.
-  const Triangle<float>& sums() const { return sums_; }
+  // G_ij = G_ji.
   float at(int64_t i, int64_t j) const { return i < j ? sums_.row(j)[i] : sums_.row(i)[j]; }
   bool is_finite() const;  // false where squares overflowed
 

@@ -19,7 +19,7 @@ namespace duan::quant {
 // Rows of all consumers together that a candidate is tried on.
 inline constexpr int64_t kTrialRows = 128;
 
-// Memory: the sample's rows, twice.
+// Memory: the sample's rows, and while a loss is computed 64 rows more.
 class GramTrial {
  public:
   // `gram` is of what the consumers read and must outlive it. About `rows` of their rows, one from each of as many

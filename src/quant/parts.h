@@ -11,8 +11,7 @@ namespace duan::quant {
 // Operations below which one thread is faster.
 inline constexpr int64_t kParallelWork = 1 << 18;
 
-// work(begin, end, thread) over [0, count), in multiples of `grain`; `cost` is what all of it takes. `work` must not
-// throw.
+// work(begin, end, thread) over [0, count), in multiples of `grain`; `cost` is what all of it takes.
 template <typename Work>
 void for_parts(ThreadPool& pool, int64_t count, int64_t grain, int64_t cost, const Work& work) {
   if (pool.threads() == 1 || cost < kParallelWork) return work(int64_t{0}, count, 0);
@@ -22,7 +21,7 @@ void for_parts(ThreadPool& pool, int64_t count, int64_t grain, int64_t cost, con
   });
 }
 
-// work(task) for each of [0, tasks), by whichever thread is free: for tasks of unequal sizes. `work` must not throw.
+// work(task) for each of [0, tasks), by whichever thread is free: for tasks of unequal sizes.
 template <typename Work>
 void for_tasks(ThreadPool& pool, int64_t tasks, int64_t cost, const Work& work) {
   std::atomic<int64_t> next{0};

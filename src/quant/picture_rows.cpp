@@ -3,15 +3,12 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "base/free_memory.h"
 #include "engine/inputs.h"
 #include "ir/subgraph.h"
 
 namespace duan::quant {
-namespace {
-
-void drop(std::vector<float>& rows) { std::vector<float>().swap(rows); }
-
-}  // namespace
+namespace {}  // namespace
 
 PictureRows::PictureRows(const ir::Graph& graph, const std::vector<Block>& blocks, const CalibrationSet* samples,
                          PictureReader* reader)
@@ -55,10 +52,10 @@ void PictureRows::prepare(size_t block, const std::function<void(size_t, size_t)
 void PictureRows::release(size_t block) {
   if (samples_ == nullptr) return;
   for (const CalibrationPicture& picture : samples_->pictures) {
-    if (block + 1 >= embeds_until_) drop(picture.features->embeds);
+    if (block + 1 >= embeds_until_) free_memory(picture.features->embeds);
     for (size_t level = 0; level < picture.features->deepstack.size(); ++level) {
       if (level >= deepstack_until_.size() || block + 1 >= deepstack_until_[level]) {
-        drop(picture.features->deepstack[level]);
+        free_memory(picture.features->deepstack[level]);
       }
     }
   }

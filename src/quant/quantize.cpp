@@ -2,8 +2,8 @@
 
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <memory>
 
 #include "base/atomic_folder.h"
@@ -58,6 +58,9 @@ Json refused_json(const ir::Graph& graph, bool share_heads) {
   return list;
 }
 
+// Of what runs compute: raised by every change with which the same run would write other bytes.
+constexpr int kAlgorithm = 2;
+
 // Everything the work of a run depends on.
 Json identity_of(const models::Model& model, const CalibrationSet* samples, const Recipe& recipe) {
   Json files = Json::array();
@@ -79,7 +82,8 @@ Json identity_of(const models::Model& model, const CalibrationSet* samples, cons
           {"config", read_file(model.folder / "config.json")},
           {"recipe", to_json(recipe)},
           {"calibration", calibration_json(samples)},
-          {"kernel", std::move(kernel)}};
+          {"kernel", std::move(kernel)},
+          {"algorithm", kAlgorithm}};
 }
 
 uint64_t output_bytes(const models::Model& model, const std::vector<Module>& modules, const Recipe& recipe) {
@@ -106,6 +110,7 @@ void check_written(const fs::path& folder, const std::vector<Module>& modules, c
 
 // What is asked for, with what "automatic" means for this model and processor.
 Recipe settled(Recipe recipe, const models::Model& model) {
+  DUAN_CHECK(recipe.image_weight == 1 || !recipe.propagates_error(), "weighted tokens and carried errors");
   if (!recipe.chooses_compute()) recipe.compute = engine::Compute::fp32;
   if (recipe.compute != engine::Compute::automatic) return recipe;
   engine::Options options;
@@ -175,10 +180,9 @@ class Run {
     }
     const uint64_t hidden_bytes =
         samples_ == nullptr ? 0 : static_cast<uint64_t>(samples_->tokens() * model_.config.hidden_size) * sizeof(float);
-    if (work_.finished() == 0) {
-      check_room(work_.path(),
-                 2 * output_bytes(model_, modules_, recipe_) + (recipe_.propagates_error() ? 4 : 2) * hidden_bytes);
-    }
+    const uint64_t needed =
+        2 * output_bytes(model_, modules_, recipe_) + (recipe_.propagates_error() ? 4 : 2) * hidden_bytes;
+    check_room(work_.path(), needed - std::min(needed, work_.bytes()));
     BlockQuantizer quantizer(model_, blocks_, modules_, recipe_, samples_, options_.threads);
     HiddenStates hidden, rounded;
     // However this ends, nothing is written from them any more when they go.
@@ -188,6 +192,10 @@ class Run {
       hidden = work_.hidden();
       rounded = work_.rounded_hidden();
     }
+    if (work_.finished() > blocks_.size()) {
+      throw Error(fmt::format("says that {} of {} blocks are finished", work_.finished(), blocks_.size()),
+                  work_.path().string(), "--restart throws the unfinished work away");
+    }
     for (size_t b = 0; b < work_.finished(); ++b) done += sizes[b];
     PictureRows pictures(model_.graph, blocks_, samples_, options_.pictures);
     while (work_.finished() < blocks_.size()) {
@@ -196,6 +204,7 @@ class Run {
         tell({fmt::format("picture {} of {}", i, count), false, done, total});
       });
       quantizer.run(work_, hidden, rounded, [&](double part, const char* stage) {
+        work_.check();
         tell({blocks_[b].name, false, done + static_cast<int64_t>(part * static_cast<double>(sizes[b])), total, stage});
       });
       pictures.release(b);

@@ -30,7 +30,7 @@ struct QuantizeProgress {
   std::string what;
   bool writing = false;
   int64_t done = 0, total = 1;  // numbers of the matrices; bytes while writing
-  std::string stage{};          // of the block: "inputs", "scales", "ranges", "weights"
+  std::string stage{};          // of the block: "inputs", "scales", "ranges", "errors so far", "weights"
 };
 
 // The content of quantization_report.json: "source" {"name", "model_type"}, "recipe", "calibration", "bytes" {"source",

@@ -42,7 +42,7 @@ struct Recipe {
   // gptq, awq_gptq: what a token that stands for a picture counts in G and in the means of inputs, > 0; others count 1.
   double image_weight = 1;  // other than 1 only without propagate_error
   // gptq, awq_gptq: layers make up for what rounding changed before them, too, as a model that is rounded beside the
-  // source tells.
+  // source tells. Not for the rounding of an embedding, which nothing runs with.
   bool propagate_error = true;
   int64_t propagate_tokens = 24576;  // that the rounded model runs on, about; 0: all
   // awq, gptq, awq_gptq: of the matrix products of calibration: fp32, bf16, or automatic, which is bf16 where the

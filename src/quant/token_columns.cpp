@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/free_memory.h"
 #include "kernels/linear.h"
 #include "kernels/linear_int8.h"
 #include "quant/parts.h"
@@ -37,6 +38,7 @@ TokenColumns::TokenColumns(int64_t width, DType dtype)
     : width_(width), depth_(dtype == DType::i8 ? 2048 : 512), stride_(depth_), dtype_(dtype) {
   DUAN_CHECK(dtype == DType::f32 || dtype == DType::i8, "tokens in {}", dtype_name(dtype));
   if (dtype == DType::i8) {
+    int8_ = &kernels::select_linear_int8();
     stride_ += kSide;  // channels whose distance is a power of two would evict each other from the L1 cache
     codes_.resize(static_cast<size_t>(width * depth_));
     scales_.resize(static_cast<size_t>(width));
@@ -71,39 +73,39 @@ void TokenColumns::settle(ThreadPool& pool) {
   tokens_ = depth_;
   if (dtype_ != DType::i8) return;
   for_parts(pool, width_, kSide, width_ * depth_, [&](int64_t begin, int64_t end, int) {
-    kernels::select_linear_int8().round_input({.x = numbers_.data() + begin * stride_,
-                                               .x_stride = stride_,
-                                               .rows = end - begin,
-                                               .k = depth_,
-                                               .scheme = {InputRounding::dynamic},
-                                               .codes = codes_.data() + begin * depth_,
-                                               .scales = scales_.data() + begin});
+    int8_->round_input({.x = numbers_.data() + begin * stride_,
+                        .x_stride = stride_,
+                        .rows = end - begin,
+                        .k = depth_,
+                        .scheme = {InputRounding::dynamic},
+                        .codes = codes_.data() + begin * depth_,
+                        .scales = scales_.data() + begin});
   });
 }
 
 void TokenColumns::release() {
-  numbers_ = {};
-  codes_ = {};
-  scales_ = {};
+  free_memory(numbers_);
+  free_memory(codes_);
+  free_memory(scales_);
 }
 
 void add_products(const TokenColumns& a, int64_t first, int64_t rows, const TokenColumns& b, int64_t begin, int64_t end,
                   float* y, int64_t y_stride) {
   DUAN_CHECK(a.dtype_ == b.dtype_ && a.room() == 0 && b.room() == 0, "{} and {} tokens wait", a.tokens_, b.tokens_);
   if (a.dtype_ == DType::i8) {
-    kernels::select_linear_int8().run({.x = a.codes_.data() + first * a.depth_,
-                                       .x_scales = a.scales_.data() + first,
-                                       .x_zero_point = 0,
-                                       .w = reinterpret_cast<const std::byte*>(b.codes_.data()),
-                                       .w_scales = b.scales_.data(),
-                                       .bias = nullptr,
-                                       .y = y,
-                                       .y_stride = y_stride,
-                                       .rows = rows,
-                                       .first = begin,
-                                       .last = end,
-                                       .k = a.depth_,
-                                       .accumulate = true});
+    a.int8_->run({.x = a.codes_.data() + first * a.depth_,
+                  .x_scales = a.scales_.data() + first,
+                  .x_zero_point = 0,
+                  .w = reinterpret_cast<const std::byte*>(b.codes_.data()),
+                  .w_scales = b.scales_.data(),
+                  .bias = nullptr,
+                  .y = y,
+                  .y_stride = y_stride,
+                  .rows = rows,
+                  .first = begin,
+                  .last = end,
+                  .k = a.depth_,
+                  .accumulate = true});
     return;
   }
   kernels::select_linear(DType::f32, DType::f32)

@@ -7,15 +7,17 @@
 #include <vector>
 
 #include "base/thread_pool.h"
+#include "kernels/linear_int8.h"
 #include "tensor/dtype.h"
 
 namespace duan::quant {
 
-// [width, depth] of f32; of bf16, to which tokens are rounded as they come; or of i8, to which they are rounded when
-// all are there: the tokens of a channel share a scale then, as those of a row that kernels round
-// (kernels/linear_int8.h). Memory for a channel: 2 KB (f32), 1 KB (bf16), 10 KB (i8).
+// [width, depth] of f32, or of i8, to which tokens are rounded when all are there: the tokens of a channel share a
+// scale then, as those of a row that kernels round (kernels/linear_int8.h). Memory for a channel: 2 KB (f32), 10 KB
+// (i8).
 class TokenColumns {
  public:
+  // Throws Error if DUAN_KERNEL asks for an int8 kernel that does not fit.
   TokenColumns(int64_t width, DType dtype);
 
   // Tokens that are added up at once. Each such sum starts from 0, which also keeps the error of long sums small.
@@ -36,9 +38,10 @@ class TokenColumns {
  private:
   int64_t width_, depth_, stride_, tokens_ = 0;  // stride_: from channel to channel before tokens are settled
   DType dtype_;
-  std::vector<float> numbers_;  // [width, stride]
-  std::vector<int8_t> codes_;   // [width, depth]
-  std::vector<float> scales_;   // of each channel's codes
+  const kernels::LinearInt8Kernel* int8_ = nullptr;  // if they become i8
+  std::vector<float> numbers_;                       // [width, stride]
+  std::vector<int8_t> codes_;                        // [width, depth]
+  std::vector<float> scales_;                        // of each channel's codes
 };
 
 }  // namespace duan::quant

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "base/atomic_file.h"
@@ -17,6 +18,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kState = "state.json";
 constexpr const char *kHidden = "hidden", *kRounded = "rounded";  // tensors
+constexpr const char* kRestart = "--restart throws the unfinished work away";
 constexpr int kFormat = 1;  // of these files; a change makes work of older versions unusable
 
 // The first key whose values differ, "a.b", for a message.
@@ -61,7 +63,8 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
         // Without a state nothing was finished; but only what a run writes may be swept away.
         for (const auto& entry : fs::directory_iterator(path_)) {
           const std::string name = entry.path().filename().string();
-          const bool is_ours = name.starts_with("block-") || name.starts_with("hidden-") || name.starts_with(".");
+          const std::string_view plain = std::string_view(name).substr(name.starts_with(".") ? 1 : 0);
+          const bool is_ours = plain.starts_with("block-") || plain.starts_with("hidden-") || plain.starts_with(kState);
           if (!is_ours) throw Error(fmt::format("holds {}, which no run wrote", printable(name)), path_.string());
         }
       }
@@ -69,26 +72,37 @@ WorkFolder::WorkFolder(const fs::path& output, const Json& identity, bool restar
       write_state(0);
       return;
     }
-    const fs::path state_file = path_ / kState;
-    const Json state = read_json(state_file);
-    const Json& known = json_at<Json>(state, "identity", state_file.string());
-    if (known == identity_) {
-      finished_ = json_at<size_t>(state, "finished", state_file.string());
-      committing_ = json_or<uint64_t>(state, "committing", 0, state_file.string());
-      return;
-    }
-    // Nothing is lost where nothing is finished.
-    if (!restart && json_at<size_t>(state, "finished", state_file.string()) > 0) {
-      const std::string what = difference(identity_, known);
-      throw Error(fmt::format("holds the unfinished work of another run ({})", what.empty() ? "other options" : what),
-                  path_.string(), "--restart throws it away; the options of then go on with it");
-    }
+    if (!restart && take_over()) return;
     clean();
     write_state(0);
   } catch (...) {
     ::close(fd_);
     throw;
   }
+}
+
+// Whether there is work of the same run. Throws where work of another would be lost.
+bool WorkFolder::take_over() {
+  const fs::path file = path_ / kState;
+  Json known;
+  size_t finished = 0;
+  try {
+    const Json state = read_json(file);
+    known = json_at<Json>(state, "identity", file.string());
+    finished = json_at<size_t>(state, "finished", file.string());
+    committing_ = json_or<uint64_t>(state, "committing", 0, file.string());
+  } catch (const Error& e) {
+    throw Error(e.message(), e.where(), kRestart);
+  }
+  if (known == identity_) {
+    finished_ = finished;
+    return true;
+  }
+  committing_ = 0;
+  if (finished == 0) return false;
+  const std::string what = difference(identity_, known);
+  throw Error(fmt::format("holds the unfinished work of another run ({})", what.empty() ? "other options" : what),
+              path_.string(), fmt::format("{}; the options of then go on with it", kRestart));
 }
 
 WorkFolder::~WorkFolder() {
@@ -109,7 +123,22 @@ void WorkFolder::wait() noexcept {
 
 void WorkFolder::settle() {
   wait();
+  has_failed_ = false;
   if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
+}
+
+void WorkFolder::check() {
+  if (has_failed_) settle();
+}
+
+uint64_t WorkFolder::bytes() const {
+  uint64_t sum = 0;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(path_)) {
+    const uint64_t bytes = entry.file_size(error);
+    if (!error) sum += bytes;
+  }
+  return sum;
 }
 
 void WorkFolder::write_state(size_t finished) {
@@ -138,14 +167,20 @@ void WorkFolder::finish_block(const std::function<Json()>& record, const std::ve
     if (block > 0) fs::remove(hidden_file(block - 1), ignored);
   };
   if (hidden == nullptr) return conclude();
-  background_ = std::thread([this, block, hidden, rounded, conclude] {
+  const auto write = [this, block, hidden, rounded, conclude] {
     try {
       write_hidden(block, *hidden, rounded);
       conclude();
     } catch (...) {
       failed_ = std::current_exception();
+      has_failed_ = true;
     }
-  });
+  };
+  try {
+    background_ = std::thread(write);
+  } catch (const std::system_error&) {  // no more threads are allowed
+    write();
+  }
 }
 
 void WorkFolder::write_hidden(size_t block, const HiddenStates& hidden, const HiddenStates* rounded) {
@@ -176,7 +211,7 @@ HiddenStates WorkFolder::read_hidden(const char* name, bool must_be_there) const
   HiddenStates hidden;
   if (!view && !must_be_there) return hidden;
   if (!view || view->dtype != DType::f32 || view->shape.size() != 2) {
-    throw Error("does not hold hidden states", path.string(), "--restart throws the unfinished work away");
+    throw Error("does not hold hidden states", path.string(), kRestart);
   }
   hidden.width = view->shape[1];
   hidden.values.resize(view->bytes / sizeof(float));

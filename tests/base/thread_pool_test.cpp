@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <stdexcept>
 #include <thread>
 #include <vector>
 
@@ -40,6 +42,25 @@ TEST(ThreadPool, WaitsForTheSlowestWorker) {
     done = true;
   });
   EXPECT_TRUE(done);
+}
+
+TEST(ThreadPool, ThrowsWhatWorkThrewOnceAllHaveReturned) {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (int thrower = 0; thrower < threads; ++thrower) {
+      std::atomic<int> returned{0};
+      const auto work = [&](int index) {
+        if (index == thrower) throw std::runtime_error("no");
+        std::this_thread::sleep_for(std::chrono::milliseconds(10));
+        ++returned;
+      };
+      EXPECT_THROW(pool.run(work), std::runtime_error);
+      EXPECT_EQ(returned, threads - 1);
+    }
+    int runs = 0;
+    pool.run([&](int index) { runs += index == 0; });  // and goes on
+    EXPECT_EQ(runs, 1);
+  }
 }
 
 TEST(ThreadPool, StartsAndEndsWithoutWork) {

@@ -173,6 +173,23 @@ TEST(Quantize, GivesTheSameBytesForAnyThreadsAndAfterAnyStop) {
   }
 }
 
+TEST(Quantize, WhatFailsInTheBackgroundStopsItAndIsDoneAgain) {
+  const models::Model model = models::Model::open(test::data_dir() / "models/qwen3-untied");
+  const CalibrationSet samples = test::some_samples(model.config.vocab_size);
+  const test::TemporaryDir dir;
+  const fs::path out = dir.path() / "out", in_the_way = WorkFolder::path_for(out) / "hidden-1.safetensors";
+  QuantizeOptions options = options_for(Method::awq_gptq);
+  options.recipe.weights.group_size = 16;
+  quantize(model, &samples, dir.path() / "expected", options);
+  fs::create_directories(in_the_way / "folder");
+  const std::string error = error_of([&] { quantize(model, &samples, out, options); });
+  EXPECT_NE(error.find("hidden-1.safetensors"), std::string::npos) << error;
+  EXPECT_FALSE(fs::exists(out));
+  fs::remove_all(in_the_way);
+  quantize(model, &samples, out, options);
+  EXPECT_EQ(test::files_of(out), test::files_of(dir.path() / "expected"));
+}
+
 TEST(Quantize, StoppedWhileReplacingAnOlderOutputItGoesOn) {
   const models::Model model = models::Model::open(test::data_dir() / "models/llama3");
   const test::TemporaryDir dir;

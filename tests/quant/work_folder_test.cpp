@@ -73,9 +73,12 @@ TEST(WorkFolder, TellsWhatWentWrongInTheBackground) {
   {
     WorkFolder work(output, kIdentity, false);
     fs::create_directories(work.path() / "hidden-0.safetensors" / "in the way");
+    work.check();
     finish(work, &hidden);
-    EXPECT_THROW(work.settle(), Error);
+    work.wait();
+    EXPECT_THROW(work.check(), Error);
     work.settle();  // once
+    work.check();
   }
   WorkFolder work(output, kIdentity, false);
   EXPECT_EQ(work.finished(), 0u);
@@ -120,6 +123,23 @@ TEST(WorkFolder, RefusesTheWorkOfOtherOptionsUnlessToldToRestart) {
   EXPECT_FALSE(fs::exists(WorkFolder::path_for(output) / "block-0.json"));
 }
 
+TEST(WorkFolder, RestartThrowsItsOwnWorkAwayToo) {
+  const test::TemporaryDir dir;
+  const fs::path output = dir.path() / "out";
+  {
+    WorkFolder work(output, kIdentity, false);
+    finish(work, nullptr);
+    EXPECT_GT(work.bytes(), fs::file_size(work.path() / "block-0.safetensors"));
+  }
+  EXPECT_EQ(WorkFolder(output, kIdentity, true).finished(), 0u);
+  std::ofstream(WorkFolder::path_for(output) / "state.json") << "{\"identity\": ";
+  const std::string error = error_of(output, kIdentity);
+  EXPECT_NE(error.find("state.json"), std::string::npos) << error;
+  EXPECT_NE(error.find("--restart"), std::string::npos) << error;
+  EXPECT_EQ(WorkFolder(output, kIdentity, true).finished(), 0u);
+  EXPECT_EQ(error_of(output, kIdentity), "");
+}
+
 TEST(WorkFolder, TouchesNothingItDidNotWrite) {
   const test::TemporaryDir dir;
   const fs::path folder = dir.path() / "out.partial";
@@ -127,6 +147,10 @@ TEST(WorkFolder, TouchesNothingItDidNotWrite) {
   std::ofstream(folder / "precious.txt") << "mine";
   EXPECT_NE(error_of(dir.path() / "out", kIdentity).find("precious.txt, which no run wrote"), std::string::npos);
   EXPECT_TRUE(fs::exists(folder / "precious.txt"));
+  fs::rename(folder / "precious.txt", folder / ".env");
+  EXPECT_NE(error_of(dir.path() / "out", kIdentity).find(".env, which no run wrote"), std::string::npos);
+  fs::rename(folder / ".env", folder / ".block-0.json.partial-0123");  // what a kill leaves
+  EXPECT_EQ(error_of(dir.path() / "out", kIdentity), "");
   std::ofstream(dir.path() / "file.partial") << "mine";
   EXPECT_NE(error_of(dir.path() / "file", kIdentity), "");
 }

@@ -80,7 +80,7 @@ void add_convert(CLI::App& app) {
   auto c = std::make_shared<ConvertCommand>();
   CLI::App* command = app.add_subcommand(
       "convert", "Rewrite a quantized checkpoint: AutoAWQ and GPTQ as compressed-tensors, any as plain");
-  add_model_argument(*command, c->model);
+  add_checkpoint_argument(*command, c->model);
   command->add_option("-o,--output", c->folder, "Folder to write")->required()->type_name("DIR");
   CLI::Option* dequantize = command
                                 ->add_option("--dequantize", c->dtype,

@@ -63,7 +63,7 @@ void run_export(const ExportOptions& o) {
 void add_export(CLI::App& app) {
   auto o = std::make_shared<ExportOptions>();
   CLI::App* command = app.add_subcommand("export", "Write a model as an ONNX folder, for ONNX Runtime and others");
-  add_model_argument(*command, o->model);
+  add_checkpoint_argument(*command, o->model);
   command->add_option("-o,--output", o->folder, "Folder to write")->required()->type_name("DIR");
   command
       ->add_option("--dialect", o->dialect,

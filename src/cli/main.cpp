@@ -44,7 +44,7 @@ std::string suggestion(const CLI::App& app) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("duan (端): Qwen3 from a Hugging Face checkpoint to a fast local deployment", "duan");
+  CLI::App app("duan (端): Qwen3 and Qwen3-VL from a Hugging Face checkpoint to a fast local deployment", "duan");
   app.set_version_flag("--version", "duan " DUAN_VERSION);
   app.require_subcommand(1);
   app.set_help_all_flag("--help-all", "Help of every command");

@@ -8,10 +8,20 @@
 namespace duan::cli {
 namespace fs = std::filesystem;
 
+namespace {
+
+void add_folder(CLI::App& command, ModelOptions& options, const std::string& what) {
+  command.add_option("model,-m,--model", options.model, what)->required()->type_name("MODEL");
+}
+
+}  // namespace
+
 void add_model_argument(CLI::App& command, ModelOptions& options) {
-  command.add_option("model,-m,--model", options.model, "Model folder (Hugging Face layout, or ONNX), or 'demo'")
-      ->required()
-      ->type_name("MODEL");
+  add_folder(command, options, "Model folder (Hugging Face layout, or ONNX), or 'demo'");
+}
+
+void add_checkpoint_argument(CLI::App& command, ModelOptions& options) {
+  add_folder(command, options, "Model folder (Hugging Face layout), or 'demo'");
 }
 
 CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::string& engine,

@@ -24,6 +24,7 @@ struct ModelOptions {
 inline constexpr int64_t kDefaultContext = 4096;
 
 void add_model_argument(CLI::App& command, ModelOptions& options);
+void add_checkpoint_argument(CLI::App& command, ModelOptions& options);  // where an ONNX folder will not do
 void add_engine_options(CLI::App& command, ModelOptions& options);
 CLI::Option* add_engine_choice(CLI::App& command, const std::string& flag, std::string& engine,
                                const std::string& what);

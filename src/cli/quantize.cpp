@@ -1,11 +1,9 @@
 #include "quant/quantize.h"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/resource.h>
 
 #include <algorithm>
-#include <cmath>
 #include <memory>
 #include <optional>
 
@@ -26,8 +24,7 @@ namespace {
 struct QuantizeCommand {
   ModelOptions model;
   ImageOptions images;
-  std::string folder, method = "int8-static", observer = "mse", alpha = "auto", weight_observer, duo = "on",
-                      compute = "auto";
+  std::string folder, method, observer = "mse", alpha = "auto", weight_observer, duo = "on", compute = "auto";
   std::string shard_size = "5GB", held_out;
   std::vector<std::string> calibration, keep, include;
   int64_t samples = 128, tokens = 256, group_size = 128, search_tokens = quant::Recipe().search_tokens,
@@ -41,6 +38,11 @@ struct QuantizeCommand {
 
   bool given(const char* flag) const { return app->count(flag) > 0; }
 };
+
+// What is meant where no method is named.
+std::string default_method(const QuantizeCommand& c) {
+  return c.given("--bits") || c.given("--group-size") || c.given("--asymmetric") ? "awq-gptq" : "int8-static";
+}
 
 // A flag that would have no effect is a misunderstanding.
 void check_flags(const QuantizeCommand& c) {
@@ -143,6 +145,12 @@ std::string percent(const Json& record, const char* key) {
   return record.contains(key) ? fmt::format("{:.3f}", 100 * record.at(key).get<double>()) : "";
 }
 
+// Text for a cell of a table: a regular expression may hold the character that ends one.
+std::string cell(std::string text) {
+  for (size_t at = 0; (at = text.find('|', at)) != std::string::npos; at += 2) text.insert(at, 1, '\\');
+  return text;
+}
+
 void print_report(const QuantizeCommand& c, const Json& report, double seconds, double peak_mb) {
   fmt::print("Relative errors in percent; the output's on calibration inputs, plain ({}) and as written.\n\n",
              c.method.ends_with("gptq") ? "to nearest, without smoothing" : "without smoothing");
@@ -150,7 +158,7 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
   for (const Json& module : report.at("modules")) {
     const auto name = module.at("module").get<std::string>();
     if (module.contains("kept")) {
-      fmt::print("| {} | kept: {} | | | {} |\n", name, module.at("kept").get<std::string>(),
+      fmt::print("| {} | kept: {} | | | {} |\n", name, cell(module.at("kept").get<std::string>()),
                  percent(module, "output_error"));
       continue;
     }
@@ -174,8 +182,9 @@ void print_report(const QuantizeCommand& c, const Json& report, double seconds, 
              to * 1e-6, 100 * to / from, from * 1e-6, seconds, peak_mb);
 }
 
-void run_quantize(const QuantizeCommand& c) {
+void run_quantize(QuantizeCommand& c) {
   StagedProgress progress;
+  if (c.method.empty()) c.method = default_method(c);
   check_flags(c);
   quant::QuantizeOptions options = settings(c);
   const models::Model model = models::Model::open(model_folder(c.model.model));
@@ -236,9 +245,9 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "int8-static: int8 weights, inputs of layers rounded to int8 with calibrated ranges; int8-dynamic: "
                   "with a range of each token's own; rtn: 4- or 8-bit weights in groups; awq: the same after scaling "
                   "channels by what calibration texts ask for; gptq: in groups, each weight rounded so that it makes "
-                  "up for the errors of others; awq-gptq: both")
-      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn", "awq", "gptq", "awq-gptq"}))
-      ->capture_default_str();
+                  "up for the errors of others; awq-gptq: both (default: awq-gptq with --bits, --group-size or "
+                  "--asymmetric, else int8-static)")
+      ->check(CLI::IsMember({"int8-static", "int8-dynamic", "rtn", "awq", "gptq", "awq-gptq"}));
   command.add_option("--observer", c.observer, "Chooses the range of inputs (int8-static)")
       ->check(CLI::IsMember({"minmax", "percentile", "mse", "entropy"}))
       ->capture_default_str();
@@ -259,10 +268,10 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
                   "Chooses the range of weights; imatrix: by errors weighted with calibration inputs (default: minmax "
                   "with int8, else mse)")
       ->check(CLI::IsMember({"minmax", "mse", "imatrix"}));
-  command.add_option("--bits", c.bits, "Of a weight, if in groups")
+  command.add_option("--bits", c.bits, "Of a weight (methods in groups)")
       ->check(CLI::IsMember({4, 8}))
       ->capture_default_str();
-  command.add_option("--group-size", c.group_size, "Columns that share a scale, but for int8; -1: a whole row")
+  command.add_option("--group-size", c.group_size, "Columns that share a scale (methods in groups); -1: a whole row")
       ->capture_default_str();
   command.add_flag("--asymmetric", c.asymmetric, "Groups have zero points");
   command
@@ -291,9 +300,11 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       ->check(CLI::Range(int64_t{0}, int64_t{1} << 40))
       ->capture_default_str();
   command
-      .add_option("--compute", c.compute,
-                  "Precision of what calibration runs (awq, gptq, awq-gptq), and with bf16 int8 of its Gram matrices; auto: "
-                  "bf16 where the weights are and the processor multiplies it directly, else fp32")
+      .add_option(
+          "--compute", c.compute,
+          "Precision of calibration's matrix products (awq, gptq, awq-gptq); with bf16, Gram matrices are summed "
+          "from int8 codes; auto: bf16 where the source's weights are and the processor multiplies it directly, "
+          "else fp32")
       ->check(CLI::IsMember({"auto", "fp32", "bf16"}))
       ->capture_default_str();
   command
@@ -305,7 +316,10 @@ void add_rounding_options(CLI::App& command, QuantizeCommand& c) {
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command
-      .add_option("--include", c.include, "Round these, too, although all but int8 leave the embedding and the head")
+      .add_option(
+          "--include", c.include,
+          "Round matrices whose name this matches, too: the embedding or the head, which methods in groups leave as "
+          "they are; may be repeated")
       ->type_name("REGEX")
       ->allow_extra_args(false);
   command
@@ -322,7 +336,7 @@ void add_quantize(CLI::App& app) {
   auto c = std::make_shared<QuantizeCommand>();
   CLI::App* command = app.add_subcommand("quantize", "Round a model's weights, and what its layers read, to integers");
   c->app = command;
-  add_model_argument(*command, c->model);
+  add_checkpoint_argument(*command, c->model);
   command->add_option("-o,--output", c->folder, "Folder to write")->required()->type_name("DIR");
   add_rounding_options(*command, *c);
   command
@@ -348,7 +362,7 @@ void add_quantize(CLI::App& app) {
   command->add_option("--max-shard-size", c->shard_size, "Of a weight file")->type_name("SIZE")->capture_default_str();
   command->add_option("-t,--threads", c->threads, "Threads (default: one per processor)")->check(CLI::Range(1, 1024));
   command->add_flag("--overwrite", c->overwrite, "Replace what an earlier run wrote");
-  command->add_flag("--restart", c->restart, "Throw unfinished work with other options away");
+  command->add_flag("--restart", c->restart, "Throw unfinished work away");
   command->add_flag("--json", c->json, "The report as one JSON object");
   command->footer(
       "The output is a compressed-tensors checkpoint that duan and transformers load, with a report for people\n"
@@ -358,10 +372,10 @@ void add_quantize(CLI::App& app) {
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-int8 --calibration chats.jsonl\n"
       "  duan quantize Qwen3-1.7B -o out --calibration chats.jsonl --keep 'embed_tokens|lm_head' --budget 60\n"
       "  duan quantize Qwen3-1.7B -o out --method int8-dynamic\n"
+      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-w4 --bits 4 --calibration chats.jsonl\n"
       "  duan quantize Qwen3-1.7B -o out --method rtn --bits 4 --group-size 128\n"
       "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-awq --method awq --calibration chats.jsonl\n"
-      "  duan quantize Qwen3-1.7B -o Qwen3-1.7B-gptq --method awq-gptq --calibration chats.jsonl\n"
-      "  duan quantize Qwen3-1.7B -o out --method awq-gptq --calibration chats.jsonl --compute fp32\n"
+      "  duan quantize Qwen3-1.7B -o out --bits 4 --calibration chats.jsonl --compute fp32\n"
       "  duan quantize Qwen3-1.7B -o out --method rtn --weight-observer imatrix --calibration chats.jsonl");
   command->callback([c] { run_quantize(*c); });
 }

@@ -63,7 +63,7 @@ void add_verify(CLI::App& app) {
   auto c = std::make_shared<VerifyCommand>();
   CLI::App* command = app.add_subcommand("verify", "Check that another program can load a checkpoint folder");
   c->app = command;
-  add_model_argument(*command, c->model);
+  add_checkpoint_argument(*command, c->model);
   command->add_option("--for", c->loader, "The program: vllm or transformers")
       ->required()
       ->check(CLI::IsMember({"vllm", "transformers"}));

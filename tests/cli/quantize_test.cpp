@@ -118,6 +118,32 @@ TEST(Quantize, AwqOnTheCommandLine) {
             report.at("smoothing").at(0).at("loss_before").get<double>());
 }
 
+TEST(Quantize, BitsAndGroupsMeanTheBestMethodThatHasThem) {
+  const test::TemporaryDir dir;
+  const std::string calibration = write_calibration(dir.path(), 4).string();
+  for (const bool whole_rows : {false, true}) {
+    std::vector<std::string> command = {
+        "quantize",     model("qwen3-untied"),   "-o",        (dir.path() / "out").string(),
+        "--overwrite",  "--calibration",         calibration, "--json",
+        "--group-size", whole_rows ? "-1" : "16"};
+    if (whole_rows) command.insert(command.end(), {"--bits", "4", "--include", "lm_head"});
+    const auto json = run_duan(command);
+    ASSERT_EQ(json.exit_code, 0) << json.err;
+    EXPECT_EQ(parse_json(json.out, "stdout").at("recipe").at("method"), "awq-gptq");
+  }
+  const auto error = run_duan({"quantize", "demo", "-o", (dir.path() / "out").string(), "--bits", "4"});
+  EXPECT_EQ(error.exit_code, 1);
+  EXPECT_NE(error.err.find("awq-gptq measures activations"), std::string::npos) << error.err;
+}
+
+TEST(Quantize, TableHasOneColumnForAReason) {
+  const test::TemporaryDir dir;
+  const auto result = run_duan({"quantize", model("qwen3-untied"), "-o", (dir.path() / "out").string(), "--method",
+                                "int8-dynamic", "--keep", "embed_tokens|lm_head"});
+  ASSERT_EQ(result.exit_code, 0) << result.err;
+  EXPECT_NE(result.out.find("embed_tokens\\|lm_head"), std::string::npos) << result.out;
+}
+
 void expect_kills_lose_nothing(const std::vector<std::string>& more) {
   const test::TemporaryDir dir;
   const std::string calibration = write_calibration(dir.path(), 4).string();
@@ -368,7 +394,7 @@ TEST(Quantize, RefusesFlagsThatMakeNoSense) {
   EXPECT_NE(error({}).find("--calibration: no calibration samples"), std::string::npos);
   EXPECT_NE(error({"--calibration", calibration, "--max-pixels", "4096"}).find("--max-pixels: has no effect"),
             std::string::npos);
-  EXPECT_NE(error({"--bits", "8"}).find("--bits: has no effect"), std::string::npos);
+  EXPECT_NE(error({"--method", "int8-static", "--bits", "8"}).find("--bits: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--no-smooth"}).find("--no-smooth: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "rtn", "--observer", "mse"}).find("--observer: has no effect"), std::string::npos);
   EXPECT_NE(error({"--method", "awq", "--group-size", "16"}).find("awq measures activations on them"),

@@ -25,7 +25,7 @@ void relax() {
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads) : parts_(static_cast<size_t>(std::max(threads, 1))) {
   DUAN_CHECK(threads >= 1, "a pool of {} threads", threads);
   for (int i = 1; i < threads; ++i) workers_.emplace_back([this, i] { loop(i); });
 }
@@ -46,15 +46,16 @@ void ThreadPool::run(const std::function<void(int)>& work) {
     return;
   }
   work_ = &work;
-  pending_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-  generation_.fetch_add(1);
+  pending_.store(threads(), std::memory_order_relaxed);
+  const uint64_t run = generation_.fetch_add(1) + 1;
   // Sequentially consistent with the worker's "parked_ += 1, then look at generation_ again": one of the two sees the
   // other.
   if (parked_.load() > 0) {
     { const std::lock_guard lock(mutex_); }
     wake_.notify_all();
   }
-  call(0);
+  // Other programs may keep a worker from running for milliseconds, many times as long as its part takes.
+  for (int i = 0; i < threads(); ++i) take(i, run);
   for (int spins = 0; pending_.load(std::memory_order_acquire) > 0; ++spins) {
     // With more threads than processors a spinning caller would starve the worker it waits for.
     if (spins < kSpins) {
@@ -66,13 +67,18 @@ void ThreadPool::run(const std::function<void(int)>& work) {
   if (failed_) std::rethrow_exception(std::exchange(failed_, nullptr));
 }
 
-void ThreadPool::call(int index) noexcept {
+void ThreadPool::take(int index, uint64_t run) noexcept {
+  std::atomic<uint64_t>& taken = parts_[static_cast<size_t>(index)].last_run;
+  // A worker may come with the number of a run that has ended; then all parts of it were taken.
+  uint64_t last = taken.load(std::memory_order_relaxed);
+  if (last >= run || !taken.compare_exchange_strong(last, run, std::memory_order_acq_rel)) return;
   try {
     (*work_)(index);
   } catch (...) {
     const std::lock_guard lock(mutex_);
     if (!failed_) failed_ = std::current_exception();
   }
+  pending_.fetch_sub(1, std::memory_order_release);
 }
 
 void ThreadPool::loop(int index) {
@@ -86,9 +92,8 @@ void ThreadPool::loop(int index) {
       parked_.fetch_sub(1);
     }
     if (stop_.load()) return;
-    ++seen;
-    call(index);
-    pending_.fetch_sub(1, std::memory_order_release);
+    seen = generation_.load(std::memory_order_acquire);
+    take(index, seen);
   }
 }
 

@@ -21,8 +21,9 @@ class ThreadPool {
 
   int threads() const { return static_cast<int>(workers_.size()) + 1; }
 
-  // Calls work(i) for i in [0, threads()), each on its own thread, and returns when all have returned. What `work`
-  // throws is then thrown again, the first of it. `work` must not call run. One run at a time.
+  // Calls work(i) once for each i in [0, threads()) and returns when all have returned. Each has a thread of its own,
+  // but where the system gives a worker no time the caller does its part, too: calls must not wait for each other. What
+  // `work` throws is thrown again at the end, the first of it. `work` must not call run. One run at a time.
   void run(const std::function<void(int)>& work);
 
   // The part [first, last) of [0, count) that belongs to thread `index` of `threads`, in multiples of `grain`.
@@ -33,14 +34,19 @@ class ThreadPool {
 
  private:
   void loop(int index);
-  void call(int index) noexcept;
+  // Does part `index` of the run, unless another thread has taken it.
+  void take(int index, uint64_t run) noexcept;
 
+  struct alignas(64) Part {             // a cache line each
+    std::atomic<uint64_t> last_run{0};  // in which it was taken
+  };
+  std::vector<Part> parts_;
   std::vector<std::thread> workers_;
   std::atomic<uint64_t> generation_{0};  // counts runs; a worker waits until it changes
-  std::atomic<int> pending_{0};
+  std::atomic<int> pending_{0};          // parts that are not done
   std::atomic<bool> stop_{false};
   std::atomic<int> parked_{0};
-  const std::function<void(int)>* work_ = nullptr;  // published by generation_
+  const std::function<void(int)>* work_ = nullptr;  // published by generation_; who has taken a part may read it
   std::mutex mutex_;
   std::exception_ptr failed_;  // of this run; guarded by mutex_ while it lasts
   std::condition_variable wake_;

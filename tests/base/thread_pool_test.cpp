@@ -1,6 +1,7 @@
 #include "base/thread_pool.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 
 #include <atomic>
 #include <chrono>
@@ -21,6 +22,21 @@ TEST(ThreadPool, RunsEveryIndexOnceManyTimes) {
     }
     for (const int count : counts) EXPECT_EQ(count, 300);
   }
+}
+
+TEST(ThreadPool, RunsEveryIndexOnceWhereThreadsShareAProcessor) {
+  std::thread([] {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    CPU_SET(sched_getcpu(), &one);
+    ASSERT_EQ(sched_setaffinity(0, sizeof one, &one), 0);  // workers inherit it
+    ThreadPool pool(8);
+    std::vector<int> counts(8, 0);
+    for (int i = 0; i < 1000; ++i) {
+      pool.run([&](int index) { ++counts[static_cast<size_t>(index)]; });
+      for (const int count : counts) ASSERT_EQ(count, i + 1);
+    }
+  }).join();
 }
 
 TEST(ThreadPool, WakesWorkersThatWentToSleep) {

@@ -15,13 +15,13 @@ import argparse
 import json
 import pathlib
 import shutil
-import subprocess
 import sys
 import tempfile
 
 import torch
 import transformers
 from datasets import Dataset
+from duan_program import duan, judged_on
 from llmcompressor import oneshot
 from llmcompressor.modifiers.quantization import QuantizationModifier
 from llmcompressor.modifiers.transform.awq import AWQModifier
@@ -29,13 +29,6 @@ from llmcompressor.pipelines.cache import IntermediatesCache
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1]
 METHODS = ("rtn", "awq", "gptq", "awq-gptq")
-
-
-def duan(program, *arguments, stdin=None):
-    done = subprocess.run([program, *map(str, arguments)], input=stdin, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"duan {arguments[0]}: {done.stderr}")
-    return done.stdout
 
 
 def samples_of(program, model, file):
@@ -82,13 +75,11 @@ def main():
     with tempfile.TemporaryDirectory() as temporary:
         root = pathlib.Path(temporary)
         (root / "calibration.json").write_text(json.dumps(samples))
-        judged_on = ["--ids", arguments.held_out]
-        if arguments.held_out.suffix == ".jsonl":
-            judged_on = ["--chat", arguments.held_out, "--think", arguments.think, "--max-tokens", arguments.tokens]
+        held_out = judged_on(arguments.held_out, arguments.think, arguments.tokens)
         found = {}
 
         def judge(who, folder):
-            result = json.loads(duan(arguments.duan, "eval", "kl", folder, "--reference", arguments.model, *judged_on,
+            result = json.loads(duan(arguments.duan, "eval", "kl", folder, "--reference", arguments.model, *held_out,
                                      "--compute", "fp32", "--json"))
             found[who] = result["kl"]["mean"]
             print(f"| {who} | {1000 * found[who]:.2f} | {100 * result['top1']:.2f} % | "

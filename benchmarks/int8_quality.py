@@ -17,12 +17,12 @@ import contextlib
 import itertools
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 import numpy as np
 import onnxruntime
+from duan_program import duan
 from onnxruntime import quantization
 from onnxruntime.quantization import calibrate
 
@@ -35,13 +35,6 @@ CALIBRATORS = {
     "Percentile 99.999": (quantization.CalibrationMethod.Percentile, {"CalibPercentile": 99.999}),
     "Entropy": (quantization.CalibrationMethod.Entropy, {}),
 }
-
-
-def duan(program, *arguments, stdin=None):
-    done = subprocess.run([program, *map(str, arguments)], input=stdin, capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"duan {arguments[0]}: {done.stderr}")
-    return done.stdout
 
 
 def take_samples_of_any_length():

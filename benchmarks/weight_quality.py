@@ -12,22 +12,15 @@ import itertools
 import json
 import pathlib
 import shutil
-import subprocess
-import sys
 import tempfile
+
+from duan_program import duan, judged_on
 
 SOURCES = pathlib.Path(__file__).resolve().parents[1]
 GRID = [f"--method {method} --weight-observer {observer}" for method, observer in
         itertools.product(("rtn", "awq", "gptq", "awq-gptq"), ("minmax", "mse", "imatrix"))]
 OUTLIERS = 0.02  # of the channels
 FACTORS = (4, 8, 16, 32)  # powers of two: no weight is rounded
-
-
-def duan(program, *arguments):
-    done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"duan {' '.join(map(str, arguments))}: {done.stderr}")
-    return done.stdout
 
 
 def with_outliers(source, out):
@@ -73,9 +66,7 @@ def main():
     calibrated_on = ["--samples", arguments.samples, "--tokens", arguments.tokens]
     for file in arguments.calibration:
         calibrated_on += ["--calibration", file]
-    judged_on = ["--ids", arguments.held_out]
-    if arguments.held_out.suffix == ".jsonl":
-        judged_on = ["--chat", arguments.held_out, "--think", arguments.think, "--max-tokens", arguments.tokens]
+    held_out = judged_on(arguments.held_out, arguments.think, arguments.tokens)
     print("| | mean KL x 1000 (95 %) | same token | perplexity |" + (" right |" if arguments.ocr else ""))
     print("|---|---:|---:|---:|" + ("---:|" if arguments.ocr else ""))
     with tempfile.TemporaryDirectory() as temporary:
@@ -84,7 +75,7 @@ def main():
         for setting in arguments.setting:
             duan(arguments.duan, "quantize", model, "-o", root / "out", "--overwrite", *setting.split(), *calibrated_on,
                  *threads)
-            found = json.loads(duan(arguments.duan, "eval", "kl", root / "out", "--reference", model, *judged_on,
+            found = json.loads(duan(arguments.duan, "eval", "kl", root / "out", "--reference", model, *held_out,
                                     "--compute", "fp32", *threads, "--json"))
             low, high = found["kl"]["interval_95"]
             row = (f"| `{setting}` | {1000 * found['kl']['mean']:.2f} ({1000 * low:.2f} to {1000 * high:.2f}) | "

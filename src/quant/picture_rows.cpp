@@ -8,7 +8,6 @@
 #include "ir/subgraph.h"
 
 namespace duan::quant {
-namespace {}  // namespace
 
 PictureRows::PictureRows(const ir::Graph& graph, const std::vector<Block>& blocks, const CalibrationSet* samples,
                          PictureReader* reader)

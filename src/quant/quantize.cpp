@@ -167,6 +167,20 @@ class Run {
       check_output(model_.folder, output_, options_.overwrite, kReportFile);
   }
 
+  // Whether what is there makes sense, and what is still to come has room.
+  void check_work() const {
+    if (work_.finished() > blocks_.size()) {
+      throw Error(fmt::format("says that {} of {} blocks are finished", work_.finished(), blocks_.size()),
+                  work_.path().string(), "--restart throws the unfinished work away");
+    }
+    if (work_.finished() == blocks_.size()) return;
+    const uint64_t hidden_bytes =
+        samples_ == nullptr ? 0 : static_cast<uint64_t>(samples_->tokens() * model_.config.hidden_size) * sizeof(float);
+    const uint64_t needed =
+        2 * output_bytes(model_, modules_, recipe_) + (recipe_.propagates_error() ? 4 : 2) * hidden_bytes;
+    check_room(work_.path(), needed - std::min(needed, work_.bytes()));
+  }
+
   void tell(const QuantizeProgress& progress) const {
     if (progress_) progress_(progress);
   }
@@ -178,11 +192,7 @@ class Run {
       sizes[module.block] += module.shape[0] * module.shape[1];
       total += module.shape[0] * module.shape[1];
     }
-    const uint64_t hidden_bytes =
-        samples_ == nullptr ? 0 : static_cast<uint64_t>(samples_->tokens() * model_.config.hidden_size) * sizeof(float);
-    const uint64_t needed =
-        2 * output_bytes(model_, modules_, recipe_) + (recipe_.propagates_error() ? 4 : 2) * hidden_bytes;
-    check_room(work_.path(), needed - std::min(needed, work_.bytes()));
+    check_work();
     BlockQuantizer quantizer(model_, blocks_, modules_, recipe_, samples_, options_.threads);
     HiddenStates hidden, rounded;
     // However this ends, nothing is written from them any more when they go.
@@ -191,10 +201,6 @@ class Run {
     if (goes_on && samples_ != nullptr) {
       hidden = work_.hidden();
       rounded = work_.rounded_hidden();
-    }
-    if (work_.finished() > blocks_.size()) {
-      throw Error(fmt::format("says that {} of {} blocks are finished", work_.finished(), blocks_.size()),
-                  work_.path().string(), "--restart throws the unfinished work away");
     }
     for (size_t b = 0; b < work_.finished(); ++b) done += sizes[b];
     PictureRows pictures(model_.graph, blocks_, samples_, options_.pictures);

@@ -190,6 +190,27 @@ TEST(Quantize, WhatFailsInTheBackgroundStopsItAndIsDoneAgain) {
   EXPECT_EQ(test::files_of(out), test::files_of(dir.path() / "expected"));
 }
 
+TEST(Quantize, WorkThatClaimsMoreBlocksThanThereAreIsAnError) {
+  const models::Model model = models::Model::open(test::data_dir() / "models/llama3");
+  const test::TemporaryDir dir;
+  const fs::path out = dir.path() / "out", state_file = WorkFolder::path_for(out) / "state.json";
+  QuantizeOptions options = options_for(Method::int8_dynamic);
+  struct Stop {};
+  const auto stop = [](const QuantizeProgress& p) {
+    if (p.writing) throw Stop();
+  };
+  EXPECT_THROW(quantize(model, nullptr, out, options, stop), Stop);
+  Json state = read_json(state_file);
+  state["finished"] = 1000;
+  std::ofstream(state_file) << to_text(state);
+  const std::string error = error_of([&] { quantize(model, nullptr, out, options); });
+  EXPECT_NE(error.find("1000 of"), std::string::npos) << error;
+  EXPECT_NE(error.find("--restart"), std::string::npos) << error;
+  options.restart = true;
+  quantize(model, nullptr, out, options);
+  EXPECT_TRUE(fs::exists(out));
+}
+
 TEST(Quantize, StoppedWhileReplacingAnOlderOutputItGoesOn) {
   const models::Model model = models::Model::open(test::data_dir() / "models/llama3");
   const test::TemporaryDir dir;
